@@ -1,0 +1,1 @@
+//! (room `delivery`: see design)

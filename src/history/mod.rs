@@ -1,0 +1,1 @@
+//! (room `history`: see design)

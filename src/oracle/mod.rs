@@ -1,0 +1,1 @@
+//! (room `oracle`: see design)

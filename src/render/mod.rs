@@ -1,0 +1,1 @@
+//! (room `render`: see design)

@@ -1,0 +1,1 @@
+//! (room `stats`: see design)
