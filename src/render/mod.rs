@@ -1,1 +1,2 @@
-//! (room `render`: see design)
+//! [`Report`](crate::report::Report) → bytes. Pure: a renderer opens no file and
+//! asks no question. It must not know plan, history or oracle.
