@@ -1,1 +1,478 @@
-//! (room `plan`: see design)
+//! (Scenario, [`Seed`]) → [`Plan`]: everything that is decided before the first
+//! packet. Pure: the same input gives the same bytes. This room must not run
+//! anything, and nothing that a run does changes it.
+
+pub mod seed;
+
+pub use crate::contract::Contract;
+pub use crate::scenario::parts::*;
+pub use crate::scenario::template::{JsonTemplate, Template};
+pub use seed::{Salt, Seed};
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the stored form. A reader refuses any other.
+pub const FORMAT: &str = "retrial.plan/1";
+
+/// Everything a run is going to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The seed it was made from.
+    pub seed: Seed,
+    /// The scenarios, one for each matrix row.
+    pub scenarios: Vec<PlannedScenario>,
+    /// The cases, in the order of the report.
+    pub cases: Vec<Case>,
+    /// All trials in the order in which they run: the controls of a scenario
+    /// before those of its cases.
+    pub trials: Vec<Trial>,
+}
+
+/// A scenario with one matrix row in place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedScenario {
+    /// Its name.
+    pub name: String,
+    /// The file as the user named it.
+    pub file: String,
+    /// Line of its first operation's request.
+    pub line: u32,
+    /// SHA-256 of the file's text, in hex.
+    pub sha256: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Words to filter by.
+    pub tags: Vec<String>,
+    /// Who looks after it.
+    pub owner: Option<String>,
+    /// Where to read on.
+    pub docs: Option<String>,
+    /// The matrix row; empty where there is no matrix.
+    pub row: Row,
+    /// The API under test.
+    pub target: Target,
+    /// What it promises.
+    pub contract: Contract,
+    /// The flow, in order.
+    pub operations: Vec<Operation>,
+    /// What must be true afterwards.
+    pub effects: Vec<Effect>,
+    /// Groups of effects (by index) that happen all or not at all.
+    pub together: Vec<Vec<usize>>,
+    /// What must hold over all effects.
+    pub invariants: Vec<Invariant>,
+    /// Steps before.
+    pub setup: Vec<Step>,
+    /// Steps after.
+    pub cleanup: Vec<Step>,
+    /// Thresholds of latency.
+    pub latency: Vec<Threshold>,
+}
+
+impl PlannedScenario {
+    /// Whether its trials have to run one at a time, since an effect cannot tell
+    /// one from another (`language.md` section 14, *Effects*).
+    pub fn one_at_a_time(&self) -> bool {
+        self.effects
+            .iter()
+            .any(|effect| !effect.marked || effect.delta)
+    }
+}
+
+/// `scenario::operation::pattern`, then `::row` for a matrix row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CaseId(pub String);
+
+impl std::fmt::Display for CaseId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+/// One pattern on one operation of one scenario row: what a verdict is given for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Its id, unique in the plan and stable over seeds.
+    pub id: CaseId,
+    /// Index into [`Plan::scenarios`].
+    pub scenario: usize,
+    /// Index of the operation under the pattern in that scenario's operations.
+    pub operation: usize,
+    /// The pattern, for people and for the oracle.
+    pub pattern: PatternTag,
+    /// What is merged into the requests of its trials.
+    pub with: Overlay,
+    /// Steps run before each of its trials.
+    pub before: Vec<Step>,
+    /// Where the pattern stands.
+    pub place: Place,
+}
+
+/// The kinds of pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One after the other.
+    Replay,
+    /// Together.
+    Burst,
+    /// Overlapping by a gap.
+    Stagger,
+    /// The answer is lost to the client.
+    DropResponse,
+    /// The client gives up.
+    Timeout,
+    /// Closed inside the request.
+    CutRequest,
+    /// Closed inside the answer.
+    CutResponse,
+    /// Reset after the request.
+    Reset,
+    /// Other User-Agent and trace header.
+    ChangedHeaders,
+    /// Other member order and white space.
+    Reserialised,
+}
+
+impl Kind {
+    /// All kinds, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Replay,
+        Self::Burst,
+        Self::Stagger,
+        Self::DropResponse,
+        Self::Timeout,
+        Self::CutRequest,
+        Self::CutResponse,
+        Self::Reset,
+        Self::ChangedHeaders,
+        Self::Reserialised,
+    ];
+
+    /// The word of the scenario language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Burst => "burst",
+            Self::Stagger => "stagger",
+            Self::DropResponse => "drop_response",
+            Self::Timeout => "timeout",
+            Self::CutRequest => "cut_request",
+            Self::CutResponse => "cut_response",
+            Self::Reset => "reset",
+            Self::ChangedHeaders => "changed_headers",
+            Self::Reserialised => "reserialised",
+        }
+    }
+
+    /// Whether the pattern only makes sense where attempts overlap: such a case
+    /// cannot pass while unrelated keys are refused.
+    pub fn overlaps(self) -> bool {
+        matches!(
+            self,
+            Self::Burst | Self::Stagger | Self::Timeout | Self::Reset
+        )
+    }
+}
+
+/// The pattern of a case, as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatternTag {
+    /// Its kind.
+    pub kind: Kind,
+    /// The author's `name:`.
+    pub label: Option<String>,
+    /// What the terminal shows: `burst ×10`, `timeout 200 ms`, `drop response`.
+    pub shown: String,
+    /// Attempts of each operation, closing retries not counted.
+    pub attempts: u32,
+    /// Operations in one release.
+    pub keys: u32,
+}
+
+/// What is merged into the requests of a case's trials.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Merged deeply into the JSON body; `null` removes, lists are replaced.
+    pub json: Option<JsonTemplate>,
+    /// Headers set in place of those of the same name.
+    pub headers: Vec<(String, Template)>,
+    /// Query parameters set in place of those of the same name.
+    pub query: Vec<(String, Template)>,
+    /// Credentials in place of the operation's.
+    pub auth: Option<Auth>,
+}
+
+/// The number of a trial, unique in the plan; removing a trial leaves the
+/// numbers of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrialId(pub u32);
+
+impl std::fmt::Display for TrialId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What a trial is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A clean operation that makes the target warm; never judged.
+    WarmUp,
+    /// A control trial.
+    Control(Control),
+    /// A trial of the case with this index in [`Plan::cases`].
+    Case(usize),
+}
+
+/// The control trials of an operation (`retry-safety.md` section 2.0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// One clean operation, to show one effect.
+    One,
+    /// Two clean operations one after the other, to show two.
+    Two,
+    /// Ten clean operations at once, to show ten, none refused.
+    Ten,
+}
+
+/// One trial: operations, each with its key and marker, and their attempts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its number.
+    pub id: TrialId,
+    /// What it is for.
+    pub role: Role,
+    /// Index into [`Plan::scenarios`].
+    pub scenario: usize,
+    /// Index of the operation that the attempts are made of; in a flow the
+    /// operations before it run cleanly first, those after it at the end.
+    pub operation: usize,
+    /// What the client wants once, so many times: each is a run through the
+    /// whole flow with its own marker and, for each operation of the flow, its
+    /// own key.
+    pub instances: Vec<Instance>,
+    /// The attempts, in the order of their release.
+    pub attempts: Vec<Attempt>,
+    /// What is held back before a common release; `None` where nothing is.
+    pub hold: Option<HoldPoint>,
+}
+
+/// The stable part of one marker and its keys; the run's salt is added when
+/// something is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instance(pub String);
+
+/// Index of an instance in its trial.
+pub type InstanceIndex = usize;
+
+/// One delivery of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number among the attempts of its instance, from 1 (`${{ attempt }}`).
+    pub number: u32,
+    /// Which instance it belongs to.
+    pub instance: InstanceIndex,
+    /// When it leaves.
+    pub release: Release,
+    /// What goes wrong with it.
+    pub fault: Fault,
+    /// On which connection.
+    pub connection: Connection,
+    /// How it differs from the first, if it does.
+    pub variant: Variant,
+}
+
+/// When an attempt leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// When the client is through with the attempt before it (answered, cut,
+    /// given up), and this many microseconds after that.
+    AfterPrevious {
+        /// The pause, in microseconds.
+        gap_us: u64,
+    },
+    /// So long after the first attempt of the trial.
+    At(Moment),
+    /// Together with the others of the trial.
+    Together,
+}
+
+/// A span of time, absolute or as a share of H, the first-execution p50 that the
+/// control trials measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Microseconds.
+    Us(u64),
+    /// Millionths of H.
+    PpmOfH(u32),
+}
+
+impl Moment {
+    /// The span where H is known.
+    pub fn resolve(self, h: std::time::Duration) -> std::time::Duration {
+        match self {
+            Self::Us(us) => std::time::Duration::from_micros(us),
+            Self::PpmOfH(ppm) => {
+                let nanos = h.as_nanos() * u128::from(ppm) / 1_000_000;
+                std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+            }
+        }
+    }
+}
+
+/// What goes wrong with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The answer is read whole, recorded, and hidden from the client.
+    DropResponse,
+    /// The connection is closed inside the request.
+    CutRequest {
+        /// After what.
+        at: CutPoint,
+    },
+    /// The connection is closed inside the answer.
+    CutResponse {
+        /// After what.
+        at: CutPoint,
+    },
+    /// The connection is ended after the request.
+    Reset {
+        /// When.
+        after: ResetPoint,
+        /// How.
+        end: Ending,
+    },
+    /// The client gives up so long after its last byte.
+    Timeout {
+        /// When.
+        after: Moment,
+        /// What happens to its socket.
+        then: Then,
+    },
+}
+
+/// A place inside a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutPoint {
+    /// Right after the head.
+    Headers,
+    /// After so many per cent of the body.
+    Percent(u8),
+    /// So many bytes before the end.
+    BeforeEnd(u32),
+}
+
+/// When a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetPoint {
+    /// So long after the last request byte.
+    RequestSent(Moment),
+    /// At the first answer byte.
+    Answered,
+}
+
+/// How a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// With RST.
+    Rst,
+    /// With FIN.
+    Fin,
+    /// With FIN in our direction only.
+    HalfClose,
+}
+
+/// What happens to the socket of a client that gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// It stays open; what arrives is recorded, hidden from the client.
+    KeepOpen,
+    /// It is closed.
+    Close,
+}
+
+/// On which connection an attempt is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// One of its own.
+    Fresh,
+    /// The one of the attempt before it, if that is still open; else a new one.
+    Kept,
+}
+
+/// How an attempt differs from the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// It does not.
+    Same,
+    /// Another User-Agent and trace header.
+    ChangedHeaders,
+    /// Other member order and white space.
+    Reserialised,
+}
+
+/// What is held back before a common release (`transport.md` section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldPoint {
+    /// The last byte of the head and the body.
+    Head,
+    /// The last byte of the request.
+    LastByte,
+    /// The whole request.
+    All,
+}
+
+impl Effect {
+    /// What the effect is expected to be as a number; `None` where it is a value
+    /// that is compared (`equals`, `matches`, `one_of`). `rendered` is the
+    /// expectation as it was rendered in the run, where it holds expressions.
+    pub fn wanted(
+        &self,
+        contract: &Contract,
+        rendered: Option<&serde_json::Value>,
+    ) -> Option<crate::contract::Wanted> {
+        use crate::contract::Wanted;
+        let number = |value: &serde_json::Value| {
+            value
+                .as_f64()
+                .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+        };
+        match &self.expectation {
+            Expectation::Once => Some(Wanted::Times(f64::from(contract.expected_effects))),
+            Expectation::Number(template) => rendered
+                .and_then(number)
+                .or_else(|| number(&template.0))
+                .map(Wanted::Times),
+            Expectation::Never => Some(Wanted::Bounds { min: 0.0, max: 0.0 }),
+            Expectation::AtMostOnce => Some(Wanted::Bounds {
+                min: 0.0,
+                max: f64::from(contract.expected_effects),
+            }),
+            Expectation::Between { min, max } => Some(Wanted::Bounds {
+                min: min.unwrap_or(f64::NEG_INFINITY),
+                max: max.unwrap_or(f64::INFINITY),
+            }),
+            Expectation::Equals(_) | Expectation::Matches(_) | Expectation::OneOf(_) => None,
+        }
+    }
+}

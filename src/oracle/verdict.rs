@@ -1,0 +1,165 @@
+//! Verdicts and their order, findings and their evidence.
+
+use crate::codes::{Hazard, Reason, Severity};
+use crate::plan::{CaseId, TrialId};
+use std::collections::BTreeMap;
+
+/// What is said of a case, or of a whole run. The order is how verdicts merge:
+/// the largest wins, so a proof stands even where something else was unusable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Powered, nothing found.
+    Pass,
+    /// It could not be judged.
+    Inconclusive,
+    /// Target, probe, set-up or clean-up were unusable.
+    Error,
+    /// A hazard was proved.
+    Fail,
+}
+
+/// Why a verdict is `inconclusive` or `error`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ground {
+    /// The code.
+    pub reason: Reason,
+    /// One sentence with the facts, and what would make it conclusive.
+    pub message: String,
+    /// The effect that it is about, if it is about one (index in the scenario).
+    pub effect: Option<usize>,
+    /// The line to point at, if there is one.
+    pub line: Option<u32>,
+}
+
+/// A position in [`History::events`](crate::history::History).
+pub type EventIndex = usize;
+
+/// A hazard that was proved in a case, once, with all trials that show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Which.
+    pub hazard: Hazard,
+    /// How bad; `info` findings stand beside a pass.
+    pub severity: Severity,
+    /// One line: `two orders exist for one Idempotency-Key`.
+    pub summary: String,
+    /// One to three sentences: what was sent, what was answered, what is there.
+    pub explanation: String,
+    /// The likely cause, as a word: `check-then-act`.
+    pub cause: String,
+    /// Why it happens, in a sentence or two.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// The effect that shows it (index in the scenario), if one does.
+    pub effect: Option<usize>,
+    /// Every trial that shows it, in order.
+    pub trials: Vec<TrialId>,
+    /// The trial that shows it best.
+    pub evidence: Evidence,
+}
+
+/// The trial that shows a finding best.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The trial.
+    pub trial: TrialId,
+    /// The instance in it.
+    pub instance: usize,
+    /// The events that prove it.
+    pub events: Vec<EventIndex>,
+}
+
+/// Numbers of trials of a case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrialCounts {
+    /// In the plan.
+    pub planned: u32,
+    /// Run, and not void.
+    pub run: u32,
+    /// In which the pattern really happened.
+    pub powered: u32,
+    /// That show a finding (other than `info`).
+    pub failed: u32,
+    /// That could not be judged.
+    pub inconclusive: u32,
+}
+
+/// What an effect was seen to be over the trials of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffectTally {
+    /// Index in the scenario.
+    pub effect: usize,
+    /// The least that any instance allowed.
+    pub min: f64,
+    /// The most that any instance allowed.
+    pub max: f64,
+    /// Final readings as text, and how many instances showed each.
+    pub observed: BTreeMap<String, u32>,
+}
+
+/// What is said of one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseJudgement {
+    /// The case; `…::control` for a finding of the controls.
+    pub case: CaseId,
+    /// Index in the plan's cases; `None` for a control's case.
+    pub index: Option<usize>,
+    /// Index of the scenario in the plan.
+    pub scenario: usize,
+    /// Index of the operation in the scenario.
+    pub operation: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Upper bound of the failure rate at 95 % confidence, beside a pass whose
+    /// pattern is a matter of chance; 1 - 0.05^(1/n), n powered trials.
+    pub bound: Option<f64>,
+    /// Why it is inconclusive or error.
+    pub grounds: Vec<Ground>,
+    /// What was found, worst first, `info` ones last.
+    pub findings: Vec<Finding>,
+    /// Numbers of trials.
+    pub trials: TrialCounts,
+    /// What the effects were seen to be.
+    pub effects: Vec<EffectTally>,
+    /// Median and largest release spread, in nanoseconds, where attempts were
+    /// released together.
+    pub spread_ns: Option<(u64, u64)>,
+}
+
+/// What the controls of one operation showed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlJudgement {
+    /// Index of the scenario in the plan.
+    pub scenario: usize,
+    /// Index of the operation in the scenario.
+    pub operation: usize,
+    /// Effects seen by the control with one, two and ten operations, as the
+    /// smallest number over all effects that expect one each; `None` where that
+    /// control did not run.
+    pub saw: [Option<u32>; 3],
+    /// Trials and attempts of the controls.
+    pub trials: u32,
+    /// Attempts of the controls.
+    pub attempts: u32,
+    /// p50 and p99 of their first executions in microseconds.
+    pub h_us: Option<(u64, u64)>,
+    /// What is wrong with them; it holds for every case of the operation.
+    pub grounds: Vec<Ground>,
+}
+
+/// What is said of a whole run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The largest verdict of all cases.
+    pub verdict: Verdict,
+    /// One for each operation under test.
+    pub controls: Vec<ControlJudgement>,
+    /// One for each case, in the plan's order; `…::control` cases come before
+    /// the others of their operation.
+    pub cases: Vec<CaseJudgement>,
+    /// Grounds that belong to no case (set-up, clean-up).
+    pub grounds: Vec<Ground>,
+    /// Whether the run was interrupted, and by what.
+    pub interrupted: Option<String>,
+}
