@@ -62,7 +62,10 @@ pub struct Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tls").field("server_name", &self.server_name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Tls")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,7 +132,9 @@ pub async fn connect(endpoint: &Endpoint, epoch: Epoch) -> Result<Wire, ConnectE
     };
     let addresses = timeout(left(), resolve(endpoint))
         .await
-        .map_err(|_| ConnectError::TimedOut { stage: Stage::Resolve })?
+        .map_err(|_| ConnectError::TimedOut {
+            stage: Stage::Resolve,
+        })?
         .map_err(ConnectError::Resolve)?;
     let allowed = allowed(&addresses, endpoint.policy)?;
     let asked = epoch.now_ns();
@@ -173,7 +178,10 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
     let found = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await?;
     let addresses: Vec<_> = found.collect();
     if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ));
     }
     Ok(addresses)
 }
@@ -183,10 +191,15 @@ fn allowed(
     addresses: &[SocketAddr],
     policy: AddressPolicy,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
-    let allowed: Vec<_> =
-        addresses.iter().copied().filter(|address| policy.allows(address.ip())).collect();
+    let allowed: Vec<_> = addresses
+        .iter()
+        .copied()
+        .filter(|address| policy.allows(address.ip()))
+        .collect();
     match (allowed.is_empty(), addresses.first()) {
-        (true, Some(first)) => Err(ConnectError::NotAllowed { address: first.ip() }),
+        (true, Some(first)) => Err(ConnectError::NotAllowed {
+            address: first.ip(),
+        }),
         _ => Ok(allowed),
     }
 }
@@ -213,9 +226,18 @@ mod tests {
         for address in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
             assert!(policy.allows(address.parse().unwrap()), "{address}");
         }
-        for address in ["10.0.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "192.168.0.1"] {
+        for address in [
+            "10.0.0.1",
+            "0.0.0.0",
+            "::",
+            "::ffff:10.0.0.1",
+            "192.168.0.1",
+        ] {
             assert!(!policy.allows(address.parse().unwrap()), "{address}");
-            assert!(AddressPolicy::Any.allows(address.parse().unwrap()), "{address}");
+            assert!(
+                AddressPolicy::Any.allows(address.parse().unwrap()),
+                "{address}"
+            );
         }
     }
 

@@ -177,7 +177,9 @@ impl Gate {
 
     /// The pause between arming and releasing that fits the measured round trip: long enough for the peer to have taken in what came before, and short, because a peer that has fallen asleep wakes up late.
     pub fn settle(&self) -> Duration {
-        self.0.round_trip.clamp(Duration::from_micros(50), Duration::from_micros(300))
+        self.0
+            .round_trip
+            .clamp(Duration::from_micros(50), Duration::from_micros(300))
     }
 
     /// Starts an attempt on a connection that served others: forgets instants, releases and watchers of the last one.
@@ -247,7 +249,12 @@ impl Gate {
         }
         let done = self.0.epoch.now_ns();
         let left = state.kept.len() - sent;
-        let fired = Fired { began, done, sent, left };
+        let fired = Fired {
+            began,
+            done,
+            sent,
+            left,
+        };
         state.fired = Some(fired);
         if sent > 0 {
             state.marks.sent(began, 0);
@@ -314,7 +321,11 @@ impl Gate {
                 state.socket = Some(socket);
             }
         }
-        let ended = Ended { ending, at, unacknowledged };
+        let ended = Ended {
+            ending,
+            at,
+            unacknowledged,
+        };
         state.ended = Some(ended);
         state.view.send_if_modified(|view| set_once(view, at));
         wake(&mut state.reader);
@@ -392,8 +403,7 @@ impl Gate {
         let patience = if self.0.loopback {
             Duration::from_millis(2)
         } else {
-            (self.0.round_trip * 3)
-                .clamp(Duration::from_millis(5), Duration::from_millis(500))
+            (self.0.round_trip * 3).clamp(Duration::from_millis(5), Duration::from_millis(500))
         };
         let started = self.0.epoch.now_ns();
         let waited = || Duration::from_nanos(self.0.epoch.now_ns().saturating_sub(started));

@@ -48,7 +48,11 @@ fn queue_length(socket: &TcpStream, request: libc::Ioctl) -> Option<usize> {
     )]
     // SAFETY: `socket` keeps the descriptor open for the call, and both requests write exactly one `int` to `length`, which outlives the call.
     let status = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut length) };
-    if status == 0 { usize::try_from(length).ok() } else { None }
+    if status == 0 {
+        usize::try_from(length).ok()
+    } else {
+        None
+    }
 }
 
 /// Asks for real-time priority for the calling thread, and says whether it was given.
@@ -58,7 +62,10 @@ pub(super) fn request_realtime() -> bool {
     #[cfg(target_os = "linux")]
     {
         let parameters = libc::sched_param { sched_priority: 1 };
-        #[expect(unsafe_code, reason = "there is no safe wrapper; thread 0 is the caller")]
+        #[expect(
+            unsafe_code,
+            reason = "there is no safe wrapper; thread 0 is the caller"
+        )]
         // SAFETY: the pointer is valid for the call and the kernel only reads it; 0 names the calling thread.
         let status = unsafe {
             libc::sched_setscheduler(

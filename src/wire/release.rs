@@ -114,8 +114,15 @@ pub struct Releaser {
 }
 
 enum Order {
-    Volley { volley: Volley, report: oneshot::Sender<Released> },
-    Single { at: u64, gate: Gate, action: Action },
+    Volley {
+        volley: Volley,
+        report: oneshot::Sender<Released>,
+    },
+    Single {
+        at: u64,
+        gate: Gate,
+        action: Action,
+    },
 }
 
 impl Releaser {
@@ -127,15 +134,21 @@ impl Releaser {
     pub fn start(epoch: Epoch) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let (ready, started) = mpsc::channel();
-        std::thread::Builder::new().name("releaser".to_owned()).spawn(move || {
-            let realtime = os::request_realtime();
-            os::sleep_precisely();
-            // The starter waits for this; it can only be gone if it panicked.
-            let _ = ready.send(realtime);
-            Schedule::new(epoch).run(&inbox);
-        })?;
+        std::thread::Builder::new()
+            .name("releaser".to_owned())
+            .spawn(move || {
+                let realtime = os::request_realtime();
+                os::sleep_precisely();
+                // The starter waits for this; it can only be gone if it panicked.
+                let _ = ready.send(realtime);
+                Schedule::new(epoch).run(&inbox);
+            })?;
         let realtime = started.recv().unwrap_or(false);
-        Ok(Self { orders, epoch, realtime })
+        Ok(Self {
+            orders,
+            epoch,
+            realtime,
+        })
     }
 
     /// Whether the thread got real-time priority.
@@ -170,13 +183,21 @@ impl Releaser {
     /// Sees to the follow-up of a gate whose last byte left at `last_out`. For messages that were never held.
     pub fn follow(&self, gate: &Gate, last_out: u64) {
         if let Some(follow_up) = gate.take_follow_up() {
-            self.at(after(last_out, follow_up.after), gate, follow_up.action.into());
+            self.at(
+                after(last_out, follow_up.after),
+                gate,
+                follow_up.action.into(),
+            );
         }
     }
 
     /// Does one thing at one instant, in nanoseconds since the epoch.
     pub fn at(&self, at: u64, gate: &Gate, action: Action) {
-        let _ = self.orders.send(Order::Single { at, gate: gate.clone(), action });
+        let _ = self.orders.send(Order::Single {
+            at,
+            gate: gate.clone(),
+            action,
+        });
     }
 }
 
@@ -211,7 +232,13 @@ struct Schedule {
 
 impl Schedule {
     fn new(epoch: Epoch) -> Self {
-        Self { epoch, jobs: BTreeMap::new(), pending: HashMap::new(), sequence: 0, volleys: 0 }
+        Self {
+            epoch,
+            jobs: BTreeMap::new(),
+            pending: HashMap::new(),
+            sequence: 0,
+            volleys: 0,
+        }
     }
 
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
@@ -249,7 +276,15 @@ impl Schedule {
     fn accept(&mut self, order: Order) {
         match order {
             Order::Single { at, gate, action } => {
-                self.push(at, Job { gate, action, place: None, reset_by: None });
+                self.push(
+                    at,
+                    Job {
+                        gate,
+                        action,
+                        place: None,
+                        reset_by: None,
+                    },
+                );
             }
             Order::Volley { volley, report } => {
                 let start = after(self.epoch.now_ns(), volley.settle);
@@ -258,7 +293,12 @@ impl Schedule {
                 let open = volley.steps.len();
                 self.pending.insert(
                     id,
-                    Pending { start, steps: vec![None; open], open, report },
+                    Pending {
+                        start,
+                        steps: vec![None; open],
+                        open,
+                        report,
+                    },
                 );
                 for (index, step) in volley.steps.into_iter().enumerate() {
                     let job = Job {
@@ -292,7 +332,9 @@ impl Schedule {
     fn run_job(&mut self, mut job: Job) {
         if job.action == Action::End(Ending::Rst) && !job.gate.may_reset() {
             let now = self.epoch.now_ns();
-            let by = *job.reset_by.get_or_insert_with(|| after(now, job.gate.reset_patience()));
+            let by = *job
+                .reset_by
+                .get_or_insert_with(|| after(now, job.gate.reset_patience()));
             if now < by {
                 self.push(after(now, RESET_AGAIN), job);
                 return;
@@ -308,7 +350,12 @@ impl Schedule {
                     let gate = job.gate.clone();
                     self.push(
                         after(fired.began, follow_up.after),
-                        Job { gate, action, place: None, reset_by: None },
+                        Job {
+                            gate,
+                            action,
+                            place: None,
+                            reset_by: None,
+                        },
                     );
                 }
                 Done::Fired(fired)
@@ -326,12 +373,18 @@ impl Schedule {
     }
 
     fn report_if_done(&mut self, id: u64) {
-        if self.pending.get(&id).is_some_and(|pending| pending.open == 0)
+        if self
+            .pending
+            .get(&id)
+            .is_some_and(|pending| pending.open == 0)
             && let Some(pending) = self.pending.remove(&id)
         {
             let steps = pending.steps.into_iter().flatten().collect();
             // Whoever asked may have stopped waiting for it.
-            let _ = pending.report.send(Released { start: pending.start, steps });
+            let _ = pending.report.send(Released {
+                start: pending.start,
+                steps,
+            });
         }
     }
 }

@@ -34,7 +34,10 @@ pub struct TlsOptions<'a> {
 impl Default for TlsOptions<'_> {
     /// The platform's trust, HTTP/1.1.
     fn default() -> Self {
-        Self { trust: Trust::Platform, protocols: &[b"http/1.1"] }
+        Self {
+            trust: Trust::Platform,
+            protocols: &[b"http/1.1"],
+        }
     }
 }
 
@@ -73,14 +76,16 @@ pub fn tls_config(options: &TlsOptions<'_>) -> Result<ClientConfig, TlsConfigErr
             .map_err(TlsConfigError::Platform)
     };
     let builder = match options.trust {
-        Trust::Platform => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(platform(Vec::new())?))
-        }
+        Trust::Platform => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(platform(Vec::new())?)),
         Trust::PlatformAnd(pem) => {
             let extra = authorities(pem)?;
             // Checked here, so that a bad file is not blamed on the platform.
             root_store(&extra)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(platform(extra)?))
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(platform(extra)?))
         }
         Trust::Only(pem) => builder.with_root_certificates(root_store(&authorities(pem)?)?),
         Trust::Anything => builder
@@ -105,7 +110,9 @@ fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigErro
 fn root_store(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsConfigError> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
-        roots.add(authority.clone()).map_err(TlsConfigError::BadCertificate)?;
+        roots
+            .add(authority.clone())
+            .map_err(TlsConfigError::BadCertificate)?;
     }
     Ok(roots)
 }
@@ -156,20 +163,32 @@ mod tests {
     use super::*;
 
     fn own_ca() -> String {
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem()
+        rcgen::generate_simple_self_signed(["localhost".to_owned()])
+            .unwrap()
+            .cert
+            .pem()
     }
 
     #[test]
     fn a_ca_file_must_hold_a_certificate() {
         let only = |pem| {
-            tls_config(&TlsOptions { trust: Trust::Only(pem), ..TlsOptions::default() })
+            tls_config(&TlsOptions {
+                trust: Trust::Only(pem),
+                ..TlsOptions::default()
+            })
         };
         assert!(matches!(only(b""), Err(TlsConfigError::NoCertificate)));
-        assert!(matches!(only(b"no pem at all"), Err(TlsConfigError::NoCertificate)));
+        assert!(matches!(
+            only(b"no pem at all"),
+            Err(TlsConfigError::NoCertificate)
+        ));
         let broken = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
         assert!(matches!(only(broken), Err(TlsConfigError::Pem(_))));
         let not_x509 = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(only(not_x509), Err(TlsConfigError::BadCertificate(_))));
+        assert!(matches!(
+            only(not_x509),
+            Err(TlsConfigError::BadCertificate(_))
+        ));
     }
 
     #[test]
@@ -180,8 +199,14 @@ mod tests {
             protocols: &[b"h2", b"http/1.1"],
         })
         .unwrap();
-        assert_eq!(config.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
-        let default = tls_config(&TlsOptions { trust: Trust::Anything, ..TlsOptions::default() });
+        assert_eq!(
+            config.alpn_protocols,
+            [b"h2".to_vec(), b"http/1.1".to_vec()]
+        );
+        let default = tls_config(&TlsOptions {
+            trust: Trust::Anything,
+            ..TlsOptions::default()
+        });
         assert_eq!(default.unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
     }
 
@@ -189,6 +214,12 @@ mod tests {
     fn own_authorities_can_be_added_to_those_of_the_platform() {
         let ca = own_ca();
         let trust = Trust::PlatformAnd(ca.as_bytes());
-        assert!(tls_config(&TlsOptions { trust, ..TlsOptions::default() }).is_ok());
+        assert!(
+            tls_config(&TlsOptions {
+                trust,
+                ..TlsOptions::default()
+            })
+            .is_ok()
+        );
     }
 }
