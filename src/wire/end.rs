@@ -29,6 +29,8 @@ pub struct Ended {
     pub at: u64,
     /// Bytes that the peer's kernel had not acknowledged then. After [`Ending::Rst`] it may never have got them. `None`: not known on this platform.
     pub unacknowledged: Option<usize>,
+    /// Whether bytes had come that nobody had read.
+    pub unread: bool,
 }
 
 /// At most so many unread bytes are thrown away before a socket is closed.

@@ -182,14 +182,15 @@ impl Gate {
             .clamp(Duration::from_micros(50), Duration::from_micros(300))
     }
 
-    /// Starts an attempt on a connection that served others: forgets instants, releases and watchers of the last one.
-    pub fn begin(&self) {
+    /// Starts an attempt: forgets instants and releases of the one before on this connection, and tells `view` from now on when the simulated client stops waiting.
+    pub fn begin(&self, view: watch::Sender<Option<u64>>) {
         let mut state = self.state();
-        state.marks = Marks::default();
+        if state.marks.bytes_out > 0 {
+            state.marks = Marks::default();
+        }
         state.fired = None;
         state.follow_up = None;
-        // A new channel, so that whoever still watches the last attempt keeps the last value that it had.
-        state.view = watch::Sender::new(None);
+        state.view = view;
     }
 
     /// From now on written bytes are kept.
@@ -311,6 +312,7 @@ impl Gate {
     fn end_locked(&self, state: &mut State, ending: Ending) -> Option<Ended> {
         let socket = state.socket.take()?;
         let unacknowledged = os::unacknowledged(&socket);
+        let unread = peek(&socket) == Unread::Bytes;
         let at = self.0.epoch.now_ns();
         match ending {
             Ending::Fin => end::close(socket),
@@ -325,6 +327,7 @@ impl Gate {
             ending,
             at,
             unacknowledged,
+            unread,
         };
         state.ended = Some(ended);
         state.view.send_if_modified(|view| set_once(view, at));
@@ -436,19 +439,28 @@ impl Gate {
         Some((os::unacknowledged(socket), os::unsent(socket)))
     }
 
+    /// Whether the peer is known to have closed or reset the connection, with nothing left to read.
+    pub fn is_lost(&self) -> bool {
+        self.unread() == Unread::Closed
+    }
+
     /// Looks at what the kernel has, past every readiness flag that may be out of date.
     pub(super) fn unread(&self) -> Unread {
         let state = self.state();
         let Some(socket) = &state.socket else {
             return Unread::Closed;
         };
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        match SockRef::from(socket).peek(&mut byte) {
-            Ok(0) => Unread::Closed,
-            Ok(_) => Unread::Bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Unread::Nothing,
-            Err(_) => Unread::Closed,
-        }
+        peek(socket)
+    }
+}
+
+fn peek(socket: &TcpStream) -> Unread {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    match SockRef::from(socket).peek(&mut byte) {
+        Ok(0) => Unread::Closed,
+        Ok(_) => Unread::Bytes,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Unread::Nothing,
+        Err(_) => Unread::Closed,
     }
 }
 

@@ -182,12 +182,17 @@ impl Releaser {
 
     /// Sees to the follow-up of a gate whose last byte left at `last_out`. For messages that were never held.
     pub fn follow(&self, gate: &Gate, last_out: u64) {
-        if let Some(follow_up) = gate.take_follow_up() {
-            self.at(
-                after(last_out, follow_up.after),
-                gate,
-                follow_up.action.into(),
-            );
+        let Some(follow_up) = gate.take_follow_up() else {
+            return;
+        };
+        match follow_up.action {
+            // The way through the thread would only make it late.
+            FollowUpAction::End(ending)
+                if follow_up.after.is_zero() && (ending != Ending::Rst || gate.may_reset()) =>
+            {
+                gate.end(ending);
+            }
+            action => self.at(after(last_out, follow_up.after), gate, action.into()),
         }
     }
 
