@@ -416,6 +416,9 @@ pub enum Connection {
     Fresh,
     /// The one of the attempt before it, if that is still open; else a new one.
     Kept,
+    /// A warm one that carried attempts of trials before and carries no other
+    /// now; else a new one.
+    Pooled,
 }
 
 /// How an attempt differs from the first.

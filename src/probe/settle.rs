@@ -64,13 +64,16 @@ pub struct Watch {
 
 /// Reads until the value has been allowed and unchanged for `stable_for` and
 /// three readings, until it shows an excess, or until patience is over.
-pub async fn settle(
+pub async fn settle<F>(
     patience: Patience,
     now: impl Fn() -> Offset,
-    mut read: impl AsyncFnMut() -> Result<Reading, ProbeFailure>,
+    mut read: impl FnMut() -> F,
     judge: impl Judge,
     stop: impl Fn() -> bool,
-) -> Watch {
+) -> Watch
+where
+    F: Future<Output = Result<Reading, ProbeFailure>>,
+{
     let started = now();
     let within_over = Offset(nanos(patience.last_attempt, patience.within));
     let deadline = Offset(nanos(within_over.max(started), patience.stable_for));
@@ -85,7 +88,9 @@ pub async fn settle(
         let answered = now();
         let settled = match &reading {
             Err(failure) if !failure.passing => Some(Settled::Unreadable),
-            Err(_) => (answered >= deadline && answered >= last_call).then_some(Settled::Unreadable),
+            Err(_) => {
+                (answered >= deadline && answered >= last_call).then_some(Settled::Unreadable)
+            }
             Ok(value) => {
                 standing = match standing.take() {
                     Some((old, since, n)) if alike(&old, value) => Some((old, since, n + 1)),
@@ -181,13 +186,13 @@ mod tests {
         let now =
             || Offset(u64::try_from(start.elapsed().as_nanos()).expect("a test is not that long"));
         let left = RefCell::new(script.into_iter().rev().collect::<Vec<_>>());
-        let read = async || {
+        let read = || {
             let mut left = left.borrow_mut();
-            if left.len() > 1 {
+            std::future::ready(if left.len() > 1 {
                 left.pop().expect("more than one is left")
             } else {
                 left[0].clone()
-            }
+            })
         };
         let judge = |reading: &Reading, _| match reading {
             Reading::Count { n: 1, .. } => Progress::Fine,
