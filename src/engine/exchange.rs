@@ -101,7 +101,7 @@ impl World {
         session.learn("attempt", manner.number.into(), false);
         let own_key = planned.key.value.as_ref().and_then(|value| {
             value
-                .render(session.scope(), crate::scenario::template::Escape::None)
+                .render(session.scope(), crate::plan::Escape::None)
                 .ok()
         });
         if let Some(own_key) = own_key {

@@ -22,9 +22,9 @@ pub use clock::{Clock, wall_clock};
 
 use crate::delivery::Equipment;
 use crate::history::{Event, EventKind, History, Phase, Redactor, RunHeader, Stage};
+use crate::plan::Scope;
 use crate::plan::{Each, Plan, Salt};
 use crate::probe::HostPolicy;
-use crate::scenario::template::Scope;
 use serde_json_path::JsonPath;
 use session::{RunNames, Session};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::plan::{
     Auth, Body, JsonTemplate, Key, KeyPlace, Method, Overlay, Part, PartContent, PlannedScenario,
     Request, Template, Variant,
 };
-use crate::scenario::template::{Escape, RenderError, Scope};
+use crate::plan::{Escape, RenderError, Scope};
 use base64::Engine as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;

@@ -2,8 +2,8 @@
 //! its names on the wire. It must not send or judge.
 
 use crate::history::Redactor;
+use crate::plan::Scope;
 use crate::plan::{Instance, Salt, TrialId, Variant, seed};
-use crate::scenario::template::Scope;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,9 +6,9 @@ use super::request::{Ingredients, chain, render};
 use super::world::World;
 use crate::contract::{Allowed, Outcome, Wanted};
 use crate::history::{EventKind, Observation, Offset, ProbeFailure, Reading, Round, Settled};
+use crate::plan::Escape;
 use crate::plan::{Effect, Expectation, TrialId, Variant};
 use crate::probe::{self, Patience, ProbeRequest, Progress, Stretch, Watch};
-use crate::scenario::template::Escape;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::borrow::Cow;
@@ -415,8 +415,8 @@ fn fits(expectation: &Expectation, expected: Option<&Value>, value: &Value) -> b
 /// The expectation with its values in place, where it holds expressions.
 fn expectation(
     effect: &Effect,
-    scope: &crate::scenario::template::Scope,
-) -> Result<Option<Value>, crate::scenario::template::RenderError> {
+    scope: &crate::plan::Scope,
+) -> Result<Option<Value>, crate::plan::RenderError> {
     let rendered = |template: &crate::plan::JsonTemplate| {
         let value = template.render(scope)?;
         Ok(if value == template.0 {

@@ -6,7 +6,7 @@ pub mod seed;
 
 pub use crate::contract::Contract;
 pub use crate::scenario::parts::*;
-pub use crate::scenario::template::{JsonTemplate, Template};
+pub use crate::scenario::template::{Escape, JsonTemplate, RenderError, Scope, Template};
 pub use seed::{Salt, Seed};
 
 use serde::{Deserialize, Serialize};
