@@ -17,11 +17,18 @@ use rustls_pki_types::ServerName;
 use url::{Host, Url};
 
 use crate::history::{ByteCounts, ConnectFailure, End, Offset, Timing};
-use crate::http::{EncodeError, Encoded, Limits, Request};
 use crate::plan::{Fault, HoldPoint};
-use crate::wire::{AddressPolicy, ConnectError, Endpoint, Epoch, Gate, Marks, Releaser, Tls, Wire};
+use crate::wire::{ConnectError, Endpoint, Gate, Releaser, Tls, Wire};
 
 pub use http::{Prepared, prepare};
+
+/// What whoever schedules attempts needs of the floors below.
+pub use crate::http::{EncodeError, Encoded, Limits, Request};
+/// See above.
+pub use crate::wire::{
+    Action, AddressPolicy, Epoch, Marks, Step, TlsConfigError, TlsOptions, Trust, Volley,
+    tls_config,
+};
 
 /// What all targets of a run share: the releasing thread, with its clock, and the numbers of the connections.
 #[derive(Debug)]

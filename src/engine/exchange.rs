@@ -7,8 +7,8 @@ use super::session::Session;
 use super::world::World;
 use crate::contract::Outcome;
 use crate::delivery::{Connection, Delivered, NotSent, Prepared, Sending, prepare};
+use crate::delivery::{Encoded, Request};
 use crate::history::{End, EventKind, Exchange, Offset, Part, Timing};
-use crate::http::{Encoded, Request};
 use crate::plan::{Fault, HoldPoint, InstanceIndex, Overlay, TrialId, Variant};
 use std::time::Duration;
 use url::Position;
@@ -263,7 +263,7 @@ pub(crate) fn undelivered(not_sent: NotSent) -> Delivered {
         answer: None,
         interim: Vec::new(),
         unasked_bytes: false,
-        marks: crate::wire::Marks::default(),
+        marks: crate::delivery::Marks::default(),
         connection: None,
     }
 }

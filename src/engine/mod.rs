@@ -133,7 +133,7 @@ pub enum EngineError {
     Tls {
         scenario: String,
         #[source]
-        source: crate::wire::TlsConfigError,
+        source: crate::delivery::TlsConfigError,
     },
     #[error("the target of {scenario} cannot be used")]
     Target {
@@ -174,8 +174,8 @@ pub async fn run(
 ) -> Result<History, EngineError> {
     let clock = Clock::start();
     let header = header(&plan, &options);
-    let equipment =
-        Equipment::start(crate::wire::Epoch::new(clock.epoch())).map_err(EngineError::Thread)?;
+    let equipment = Equipment::start(crate::delivery::Epoch::new(clock.epoch()))
+        .map_err(EngineError::Thread)?;
     let scope = base_scope(&options);
     let redactor = Redactor::new(
         known_secrets(&plan, &options, &scope),

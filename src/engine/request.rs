@@ -48,7 +48,7 @@ pub(crate) enum RequestError {
     #[error("`with: json` needs a JSON body")]
     NoJson,
     #[error("it cannot be sent")]
-    Encode(#[source] crate::http::EncodeError),
+    Encode(#[source] crate::delivery::EncodeError),
     #[error("{path} cannot be read")]
     File {
         path: String,

@@ -4,12 +4,12 @@
 use super::exchange::{Manner, Unit, undelivered};
 use super::request::RequestError;
 use super::world::World;
+use crate::delivery::{Action, Step as WireStep, Volley};
 use crate::delivery::{Connection, Delivered, NotSent, Prepared};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
     Attempt, Case, Connection as Where, Fault, HoldPoint, Moment, Release, ResetPoint, Role, Trial,
 };
-use crate::wire::{Action, Step as WireStep, Volley};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
