@@ -11,12 +11,17 @@ type Fields = BTreeMap<String, serde_yaml::Value>;
 fn gallery() -> BTreeMap<String, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     std::fs::read_dir(folder)
-        .unwrap()
+        .expect("the gallery is part of the repository")
         .map(|entry| {
-            let path = entry.unwrap().path();
-            assert_eq!(path.extension().unwrap(), "yaml", "{}", path.display());
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name, std::fs::read_to_string(path).unwrap())
+            let path = entry.expect("the folder can be read").path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.strip_suffix(".yaml"))
+                .unwrap_or_else(|| panic!("{} is no scenario", path.display()))
+                .to_owned();
+            let text = std::fs::read_to_string(path).expect("a scenario is text");
+            (name, text)
         })
         .collect()
 }
