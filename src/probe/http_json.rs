@@ -167,7 +167,10 @@ pub async fn read(
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
             .map_or_else(String::new, |(_, kind)| format!(" ({kind})"));
         failure(
-            format!("answered {} with a body that is not JSON{kind}", named(answer.status)),
+            format!(
+                "answered {} with a body that is not JSON{kind}",
+                named(answer.status)
+            ),
             false,
         )
     })?;
@@ -208,7 +211,12 @@ pub fn extract(extraction: &Extraction, path: &JsonPath, json: &Value) -> Result
             })
             .sum::<Option<f64>>()
             .map(Reading::Sum)
-            .ok_or_else(|| format!("has something at `{}` that is not a number", extraction.path().0)),
+            .ok_or_else(|| {
+                format!(
+                    "has something at `{}` that is not a number",
+                    extraction.path().0
+                )
+            }),
     }
 }
 
@@ -232,7 +240,11 @@ mod tests {
     use crate::plan::Template;
     use serde_json::json;
 
-    fn taken(extraction: fn(Template) -> Extraction, path: &str, json: &Value) -> Result<Reading, String> {
+    fn taken(
+        extraction: fn(Template) -> Extraction,
+        path: &str,
+        json: &Value,
+    ) -> Result<Reading, String> {
         extract(
             &extraction(Template(path.to_owned())),
             &JsonPath::parse(path).unwrap(),
@@ -257,10 +269,19 @@ mod tests {
         let json = json!({});
         assert_eq!(
             taken(Extraction::Count, "$.items[*]", &json),
-            Ok(Reading::Count { n: 0, sample: vec![] })
+            Ok(Reading::Count {
+                n: 0,
+                sample: vec![]
+            })
         );
-        assert_eq!(taken(Extraction::Sum, "$.items[*].n", &json), Ok(Reading::Sum(0.0)));
-        assert_eq!(taken(Extraction::Value, "$.x", &json), Ok(Reading::Value(None)));
+        assert_eq!(
+            taken(Extraction::Sum, "$.items[*].n", &json),
+            Ok(Reading::Sum(0.0))
+        );
+        assert_eq!(
+            taken(Extraction::Value, "$.x", &json),
+            Ok(Reading::Value(None))
+        );
     }
 
     #[test]

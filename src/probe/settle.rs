@@ -85,7 +85,9 @@ pub async fn settle(
         let answered = now();
         let settled = match &reading {
             Err(failure) if !failure.passing => Some(Settled::Unreadable),
-            Err(_) => (answered >= deadline && answered >= last_call).then_some(Settled::Unreadable),
+            Err(_) => {
+                (answered >= deadline && answered >= last_call).then_some(Settled::Unreadable)
+            }
             Ok(value) => {
                 standing = match standing.take() {
                     Some((old, since, n)) if alike(&old, value) => Some((old, since, n + 1)),
