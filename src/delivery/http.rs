@@ -16,7 +16,7 @@ use super::{Answer, Connection, Delivered, GateHandle, NotSent, Sending, Target}
 use crate::history::{ByteCounts, End, Offset, Timing};
 use crate::http::{Broken, Progress, Reader, Response};
 use crate::plan::{Fault, ResetPoint};
-use crate::wire::{Armed, Ended, Ending, Wire};
+use crate::wire::{Armed, Ended, Ending, Fired, FollowUpAction, Wire};
 
 /// How often a connection that was lost before the release is replaced.
 const REPLACEMENTS_MAX: usize = 3;
@@ -408,9 +408,10 @@ impl<'a> Course<'a> {
         let gave_up = *view.borrow();
         gate.stop_waiting();
         let complete = matches!(stop, Stop::Complete);
-        let end = match unreleased {
-            true => End::NotSent(self.before_release(&stop)),
-            false => self.end(&stop, ours, bytes),
+        let end = if unreleased {
+            End::NotSent(self.before_release(&stop))
+        } else {
+            end(&stop, ours, bytes)
         };
         let fault_happened = !unreleased && self.fault_happened(&end, ours, gave_up, ended, bytes);
         let hidden = end == End::Complete
@@ -423,7 +424,7 @@ impl<'a> Course<'a> {
             && !unreleased
             && !self.unasked_bytes
             && self.outgoing == Outgoing::Done
-            && fired.is_none_or(|fired| fired.is_whole())
+            && fired.is_none_or(Fired::is_whole)
             && self.reader.keeps_alive();
         let timing = Timing {
             intended: Offset(fired.map_or(self.started, |fired| fired.began)),
@@ -505,26 +506,6 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn end(&self, stop: &Stop, ours: Option<Ended>, bytes: ByteCounts) -> End {
-        match stop {
-            Stop::Complete => End::Complete,
-            Stop::Ours => match ours.map(|ended| ended.ending) {
-                Some(Ending::Rst) => End::WeReset,
-                Some(Ending::Fin | Ending::HalfClose) | None => End::WeClosed,
-            },
-            Stop::TimedOut => End::TimedOut,
-            Stop::Broken(broken) => End::BrokenAnswer(broken.to_string()),
-            Stop::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
-                End::BrokenAnswer(format!("TLS: {error}"))
-            }
-            Stop::Closed | Stop::Failed(_) if bytes.out == 0 => {
-                End::NotSent("the connection was lost before anything was sent".to_owned())
-            }
-            Stop::Closed => End::PeerClosed,
-            Stop::Failed(_) => End::PeerReset,
-        }
-    }
-
     fn fault_happened(
         &self,
         end: &End,
@@ -552,8 +533,8 @@ impl<'a> Course<'a> {
             } => {
                 let planned = self.script.follow_up.map(|follow_up| follow_up.action);
                 ours.is_some_and(|ours| {
-                    let as_planned = planned == Some(crate::wire::FollowUpAction::End(ours.ending))
-                        && *end != End::TimedOut;
+                    let as_planned =
+                        planned == Some(FollowUpAction::End(ours.ending)) && *end != End::TimedOut;
                     let answered =
                         ours.unread || self.first_in.is_some_and(|first_in| first_in < ours.at);
                     // Before H it has to find no answer yet; later one may be there.
@@ -562,6 +543,26 @@ impl<'a> Course<'a> {
             }
             Fault::Timeout { .. } => gave_up.is_some_and(|at| at <= ended),
         }
+    }
+}
+
+fn end(stop: &Stop, ours: Option<Ended>, bytes: ByteCounts) -> End {
+    match stop {
+        Stop::Complete => End::Complete,
+        Stop::Ours => match ours.map(|ended| ended.ending) {
+            Some(Ending::Rst) => End::WeReset,
+            Some(Ending::Fin | Ending::HalfClose) | None => End::WeClosed,
+        },
+        Stop::TimedOut => End::TimedOut,
+        Stop::Broken(broken) => End::BrokenAnswer(broken.to_string()),
+        Stop::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
+            End::BrokenAnswer(format!("TLS: {error}"))
+        }
+        Stop::Closed | Stop::Failed(_) if bytes.out == 0 => {
+            End::NotSent("the connection was lost before anything was sent".to_owned())
+        }
+        Stop::Closed => End::PeerClosed,
+        Stop::Failed(_) => End::PeerReset,
     }
 }
 

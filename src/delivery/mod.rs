@@ -247,6 +247,10 @@ pub struct NotSent {
 
 /// What came of an attempt.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and most are fields of the stored exchange"
+)]
 pub struct Delivered {
     /// The number of the connection, unique in the run.
     pub connection_id: u64,

@@ -105,8 +105,13 @@ impl ReadUntil {
         const ONE: Option<usize> = Some(1);
         match self {
             Self::Whole => Some(usize::MAX),
-            Self::FirstByte if came == 0 => ONE,
-            Self::FirstByte => None,
+            Self::FirstByte => {
+                if came == 0 {
+                    ONE
+                } else {
+                    None
+                }
+            }
             // The end of a head shows only when it is there, so it is approached byte by byte.
             Self::Cut(_) if reader.head().is_none() => ONE,
             Self::Cut(CutPoint::Headers) => None,

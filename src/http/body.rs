@@ -47,19 +47,19 @@ pub(super) struct Sink {
 
 #[derive(Debug)]
 enum Coding {
-    Identity(Kept),
-    Gzip(Box<MultiGzDecoder<Kept>>),
+    Identity(Decoded),
+    Gzip(Box<MultiGzDecoder<Decoded>>),
     /// "deflate" is zlib by RFC 9110 section 8.4.1.2, but some servers send it bare. The first byte tells.
-    Deflate(Kept),
-    Zlib(Box<ZlibDecoder<Kept>>),
-    Bare(Box<DeflateDecoder<Kept>>),
+    Deflate(Decoded),
+    Zlib(Box<ZlibDecoder<Decoded>>),
+    Bare(Box<DeflateDecoder<Decoded>>),
     /// Refused before; what had come of it.
-    Broken(Kept),
+    Broken(Decoded),
 }
 
 /// The decoded side.
 #[derive(Debug, Clone)]
-struct Kept {
+struct Decoded {
     kept: Vec<u8>,
     cap: usize,
     len: u64,
@@ -68,7 +68,7 @@ struct Kept {
     over_limit: bool,
 }
 
-impl Kept {
+impl Decoded {
     fn finish(self) -> Body {
         Body {
             kept: self.kept,
@@ -78,7 +78,7 @@ impl Kept {
     }
 }
 
-impl Write for Kept {
+impl Write for Decoded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.len + bytes.len() as u64 > self.limit {
             self.over_limit = true;
@@ -99,7 +99,7 @@ impl Write for Kept {
 impl Sink {
     /// For a body that is encoded as `content_encoding` says. Encodings that are not known are kept as they come.
     pub(super) fn new(content_encoding: Option<&str>, cap: usize, limit: u64) -> Self {
-        let kept = Kept {
+        let kept = Decoded {
             kept: Vec::new(),
             cap,
             len: 0,
@@ -115,7 +115,7 @@ impl Sink {
         Self { coding, came: 0 }
     }
 
-    fn kept(&self) -> &Kept {
+    fn decoded(&self) -> &Decoded {
         match &self.coding {
             Coding::Identity(kept) | Coding::Deflate(kept) | Coding::Broken(kept) => kept,
             Coding::Gzip(decoder) => decoder.get_ref(),
@@ -145,7 +145,7 @@ impl Sink {
                 Coding::Broken(_) => Err(io::ErrorKind::InvalidData.into()),
             };
             if written.is_err() {
-                let refused = if self.kept().over_limit {
+                let refused = if self.decoded().over_limit {
                     Refused::TooLarge
                 } else {
                     Refused::Corrupt
@@ -158,7 +158,7 @@ impl Sink {
     }
 
     fn check_ratio(&mut self) -> Result<(), Refused> {
-        let made = self.kept().len;
+        let made = self.decoded().len;
         if made > RATIO_FREE && made > self.came.saturating_mul(RATIO_MAX) {
             return Err(self.refuse(Refused::Bomb));
         }
@@ -167,7 +167,7 @@ impl Sink {
 
     fn refuse(&mut self, why: Refused) -> Refused {
         // The decoder is dropped here: asked to finish after an error it would only fail again.
-        self.coding = Coding::Broken(self.kept().clone());
+        self.coding = Coding::Broken(self.decoded().clone());
         why
     }
 
@@ -184,7 +184,7 @@ impl Sink {
             Coding::Bare(decoder) => decoder.try_finish(),
         };
         if finished.is_err() {
-            let refused = if self.kept().over_limit {
+            let refused = if self.decoded().over_limit {
                 Refused::TooLarge
             } else {
                 Refused::Corrupt

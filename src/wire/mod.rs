@@ -15,8 +15,9 @@ mod tls;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 pub use connect::{AddressPolicy, ConnectError, Endpoint, Stage, Tls, connect};
@@ -25,6 +26,12 @@ pub use gate::{Armed, FireError, Fired, FollowUp, FollowUpAction, Gate, GateIo};
 pub use release::{Action, Done, Released, Releaser, Step, Volley};
 pub use tap::{Epoch, Marks};
 pub use tls::{TlsConfigError, TlsOptions, Trust, tls_config};
+
+/// So long an idle TLS connection may take to take in what TLS itself has sent.
+const IDLE_ROUND: Duration = Duration::from_millis(1);
+const IDLE_ROUNDS: usize = 100;
+/// So long a goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// One connection, in the clear or over TLS, with its gate.
 #[derive(Debug)]
@@ -72,24 +79,19 @@ impl Wire {
 
     /// Whether a connection that waited for its next use can have it: still open, and nothing unasked has come.
     pub async fn is_idle(&mut self) -> bool {
-        for _ in 0..4 {
+        for _ in 0..IDLE_ROUNDS {
             match self.gate.unread() {
                 gate::Unread::Nothing => return true,
-                gate::Unread::Closed => return false,
                 // TLS sends tickets and key updates of its own; taking those in leaves nothing to read.
                 gate::Unread::Bytes if self.is_tls() => {}
-                gate::Unread::Bytes => return false,
+                gate::Unread::Bytes | gate::Unread::Closed => return false,
             }
+            // The runtime may notice the bytes later than the kernel has them, so this waits for a moment.
             let mut byte = [0_u8];
-            let said = std::future::poll_fn(|cx| {
-                let mut buffer = ReadBuf::new(&mut byte);
-                Poll::Ready(Pin::new(&mut *self).poll_read(cx, &mut buffer).is_ready())
-            });
-            if said.await {
+            let said = tokio::time::timeout(IDLE_ROUND, self.read(&mut byte)).await;
+            if said.is_ok() {
                 return false;
             }
-            // The runtime may not have noticed the bytes yet.
-            tokio::task::yield_now().await;
         }
         false
     }
@@ -101,7 +103,7 @@ impl Wire {
         if self.is_tls() && self.gate.held() == 0 {
             // The peer may be gone; then there is nobody to say goodbye to.
             let goodbye = self.shutdown();
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(100), goodbye).await;
+            let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         }
         self.gate.end(Ending::Fin);
     }

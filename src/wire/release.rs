@@ -264,11 +264,11 @@ impl Schedule {
                 continue;
             };
             let wait = Duration::from_nanos(due.saturating_sub(self.epoch.now_ns()));
-            if wait > SPIN {
-                match inbox.recv_timeout(wait - SPIN) {
+            if let Some(sleep) = wait.checked_sub(SPIN).filter(|sleep| !sleep.is_zero()) {
+                match inbox.recv_timeout(sleep) {
                     Ok(order) => self.accept(order),
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => std::thread::sleep(wait - SPIN),
+                    Err(RecvTimeoutError::Disconnected) => std::thread::sleep(sleep),
                 }
                 continue;
             }

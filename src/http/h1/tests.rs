@@ -339,7 +339,7 @@ fn hostile_answers_are_refused() {
             Broken::ContentEncoding,
         ),
     ] {
-        assert_eq!(read(answer).result, Err(broken), "{:.60}", answer);
+        assert_eq!(read(answer).result, Err(broken), "{answer:.60}");
     }
     for bad in [
         "\r\n",
@@ -389,10 +389,8 @@ fn answers() -> impl Strategy<Value = Vec<u8>> {
     let framing = prop_oneof![
         (0..200_usize).prop_map(|n| (format!("content-length: {n}\r\n\r\n"), "a".repeat(n))),
         proptest::collection::vec(1..90_usize, 0..6).prop_map(|sizes| {
-            let chunks: String = sizes
-                .iter()
-                .map(|n| format!("{n:x};e=1\r\n{}\r\n", "b".repeat(*n)))
-                .collect();
+            let chunk = |n: &usize| format!("{n:x};e=1\r\n{}\r\n", "b".repeat(*n));
+            let chunks = sizes.iter().map(chunk).collect::<Vec<_>>().concat();
             (
                 "transfer-encoding: chunked\r\n\r\n".to_owned(),
                 format!("{chunks}0\r\nt: u\r\n\r\n"),
