@@ -103,7 +103,7 @@ impl World {
             // The last look at a key that may be stuck comes when the time is
             // just over, not a whole pause later.
             let pause = if waited < stuck_after {
-                pause.min((stuck_after - waited).max(retry.backoff_min))
+                pause.min(stuck_after.saturating_sub(waited).max(retry.backoff_min))
             } else {
                 pause
             };

@@ -9,7 +9,7 @@ use crate::contract::Outcome;
 use crate::delivery::{Connection, Delivered, NotSent, Prepared, Sending, prepare};
 use crate::delivery::{Encoded, Request};
 use crate::history::{End, EventKind, Exchange, Offset, Part, Timing};
-use crate::plan::{Fault, HoldPoint, InstanceIndex, Overlay, TrialId, Variant};
+use crate::plan::{Escape, Fault, HoldPoint, InstanceIndex, Operation, Overlay, TrialId, Variant};
 use std::time::Duration;
 use url::Position;
 
@@ -95,18 +95,8 @@ impl World {
         manner: &Manner<'_>,
     ) -> Result<Encoded, RequestError> {
         let planned = &self.scenario().operations[operation];
-        let mut session = session.clone();
-        let key = session.default_key(&planned.name);
-        session.learn("key", key.clone().into(), false);
+        let (mut session, key) = with_key(session, planned);
         session.learn("attempt", manner.number.into(), false);
-        let own_key = planned.key.value.as_ref().and_then(|value| {
-            value
-                .render(session.scope(), crate::plan::Escape::None)
-                .ok()
-        });
-        if let Some(own_key) = own_key {
-            session.learn("key", own_key.into(), false);
-        }
         let rendered = render(
             &planned.request,
             &Ingredients {
@@ -244,6 +234,19 @@ impl World {
         );
         delivered.connection
     }
+}
+
+/// A session that knows the key of an operation under `key`, and the default
+/// value of that key.
+pub(crate) fn with_key(session: &Session, operation: &Operation) -> (Session, String) {
+    let mut session = session.clone();
+    let default = session.default_key(&operation.name);
+    session.learn("key", default.clone().into(), false);
+    let own = operation.key.value.as_ref();
+    if let Some(Ok(own)) = own.map(|value| value.render(session.scope(), Escape::None)) {
+        session.learn("key", own.into(), false);
+    }
+    (session, default)
 }
 
 /// What came of a request that never left.

@@ -204,17 +204,18 @@ pub(crate) fn render(
             ingredients.session.traceparent(ingredients.variant),
         );
     }
-    if to_target && !headers.has("Cookie") {
-        if let Some(cookies) = ingredients.session.cookies() {
-            headers.set("Cookie", cookies);
-        }
+    if to_target
+        && !headers.has("Cookie")
+        && let Some(cookies) = ingredients.session.cookies()
+    {
+        headers.set("Cookie", cookies);
     }
 
     let (body, content_type) = body(request, ingredients, key.as_ref())?;
-    if let Some(content_type) = content_type {
-        if !headers.has("Content-Type") {
-            headers.set("Content-Type", content_type);
-        }
+    if let Some(content_type) = content_type
+        && !headers.has("Content-Type")
+    {
+        headers.set("Content-Type", content_type);
     }
     Ok(Rendered {
         method: request.method,
@@ -320,7 +321,9 @@ fn url(
     }
     for (name, value) in query {
         whole.push(if whole.contains('?') { '&' } else { '?' });
-        whole.push_str(&format!("{}={}", encode(&name), encode(&value)));
+        whole.push_str(&encode(&name));
+        whole.push('=');
+        whole.push_str(&encode(&value));
     }
     let url = Url::parse(&whole).map_err(|source| RequestError::Url { url: whole, source })?;
     let to_target = Url::parse(base).is_ok_and(|target| target.origin() == url.origin());
@@ -504,10 +507,10 @@ fn multipart(parts: &[Part], boundary: &str, scope: &Scope) -> Result<Vec<u8>, R
             }
         };
         if let Some(filename) = &part.filename {
-            head.push_str(&format!("; filename=\"{}\"", quoted(filename)));
+            head = format!("{head}; filename=\"{}\"", quoted(filename));
         }
         if let Some(content_type) = &part.content_type {
-            head.push_str(&format!("\r\nContent-Type: {content_type}"));
+            head = format!("{head}\r\nContent-Type: {content_type}");
         }
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(b"\r\n\r\n");

@@ -169,7 +169,7 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
             let Some(begun) = begin(world, trial).await else {
                 continue;
             };
-            first.extend(begun.units.iter().flat_map(first_execution));
+            first.extend(begun.units.iter().filter_map(first_execution));
             live.push(begun);
             if world.scenario().one_at_a_time() {
                 conclude(world, std::mem::take(&mut live)).await;

@@ -354,14 +354,7 @@ fn when_through(fault: Fault, h: Duration) -> Option<Duration> {
             after: ResetPoint::RequestSent(moment),
             ..
         } => Some(after(moment)),
-        Fault::Reset {
-            after: ResetPoint::Answered,
-            ..
-        }
-        | Fault::None
-        | Fault::DropResponse
-        | Fault::CutRequest { .. }
-        | Fault::CutResponse { .. } => None,
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading effects for the instances of trials: which, when, and what would end
 //! the wait. It must not judge: what is allowed follows from the contract alone.
 
-use super::exchange::Unit;
+use super::exchange::{Unit, with_key};
 use super::request::{Ingredients, chain, render};
 use super::world::World;
 use crate::contract::{Allowed, Outcome, Wanted};
@@ -33,15 +33,15 @@ impl World {
             what: unit.session.redactor().text(&what).into_owned(),
             passing: false,
         };
-        let mut session = unit.session.clone();
-        if let Some(operation) = self
-            .scenario()
-            .operations
-            .get(unit.key_operation(effect, self))
-        {
-            let key = session.default_key(&operation.name);
-            session.learn("key", key.into(), false);
-        }
+        // `${{ key }}` in an effect is that of the operation that it is read
+        // after, else that of the first.
+        let operations = &self.scenario().operations;
+        let operation = effect
+            .at
+            .as_ref()
+            .and_then(|name| operations.iter().find(|o| o.name == *name))
+            .unwrap_or(&operations[0]);
+        let (session, _) = with_key(&unit.session, operation);
         let rendered = render(
             &effect.request,
             &Ingredients {
@@ -53,16 +53,14 @@ impl World {
             },
         )
         .map_err(|error| broken(chain(&error)))?;
-        let path = match &self.paths[index] {
-            Some(path) => Cow::Borrowed(path),
-            None => {
-                let text = effect
-                    .extraction
-                    .path()
-                    .render(session.scope(), Escape::JsonPathQuoted)
-                    .map_err(|error| broken(chain(&error)))?;
-                Cow::Owned(JsonPath::parse(&text).map_err(|error| broken(chain(&error)))?)
-            }
+        let path = if let Some(path) = &self.paths[index] {
+            Cow::Borrowed(path)
+        } else {
+            let path = effect.extraction.path();
+            let text = path
+                .render(session.scope(), Escape::JsonPathQuoted)
+                .map_err(|error| broken(chain(&error)))?;
+            Cow::Owned(JsonPath::parse(&text).map_err(|error| broken(chain(&error)))?)
         };
         let expected =
             expectation(effect, session.scope()).map_err(|error| broken(chain(&error)))?;
@@ -309,24 +307,6 @@ impl World {
         } else {
             Outcome::Unknown
         }
-    }
-}
-
-impl Unit {
-    /// The operation whose key `${{ key }}` means in an effect: the one that it is
-    /// read after, else the first.
-    fn key_operation(&self, effect: &Effect, world: &World) -> usize {
-        effect
-            .at
-            .as_ref()
-            .and_then(|name| {
-                world
-                    .scenario()
-                    .operations
-                    .iter()
-                    .position(|operation| operation.name == *name)
-            })
-            .unwrap_or(0)
     }
 }
 
