@@ -8,7 +8,7 @@ use crate::delivery::{Action, Step as WireStep, Volley};
 use crate::delivery::{Connection, Delivered, NotSent, Prepared};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
-    Attempt, Case, Connection as Where, Fault, HoldPoint, Moment, Release, ResetPoint, Role, Trial,
+    Attempt, Case, Connection as Where, Fault, HoldPoint, Release, ResetPoint, Role, Trial,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -347,13 +347,12 @@ fn gap(attempt: &Attempt) -> Duration {
 /// How long after its last byte the client is through with an attempt, where
 /// that is known ahead.
 fn when_through(fault: Fault, h: Duration) -> Option<Duration> {
-    let after = |moment: Moment| moment.resolve(h);
     match fault {
-        Fault::Timeout { after: moment, .. } => Some(after(moment)),
-        Fault::Reset {
-            after: ResetPoint::RequestSent(moment),
+        Fault::Timeout { after, .. }
+        | Fault::Reset {
+            after: ResetPoint::RequestSent(after),
             ..
-        } => Some(after(moment)),
+        } => Some(after.resolve(h)),
         _ => None,
     }
 }
