@@ -2,6 +2,11 @@
 //!
 //! Each test is a script of two sides: ours is the public interface of `delivery` and `wire`, theirs is a socket that the test reads and writes itself. Nothing waits by sleeping; a side waits for bytes, for an end, or for the event that the interface promises.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test unwraps is its precondition"
+)]
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
