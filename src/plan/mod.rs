@@ -14,7 +14,7 @@ mod tests;
 
 pub use crate::contract::Contract;
 pub use crate::scenario::parts::*;
-pub use crate::scenario::template::{JsonTemplate, Template};
+pub use crate::scenario::template::{Escape, JsonTemplate, RenderError, Scope, Template};
 pub use describe::describe;
 pub use filter::Filter;
 pub use generate::{GenerateOptions, PlanError, generate};
@@ -436,6 +436,9 @@ pub enum Connection {
     Fresh,
     /// The one of the attempt before it, if that is still open; else a new one.
     Kept,
+    /// A warm one that carried attempts of trials before and carries no other
+    /// now; else a new one.
+    Pooled,
 }
 
 /// How an attempt differs from the first.
