@@ -6,8 +6,8 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
-    Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    Body, Case, CaseId, Connection, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
+    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
@@ -204,7 +204,7 @@ impl Draft {
                     operation: operation_index,
                     instances,
                     attempts: if at_once {
-                        pattern::together(1, count)
+                        pattern::together(1, count, Connection::Fresh)
                     } else {
                         pattern::clean_in_a_row(count)
                     },

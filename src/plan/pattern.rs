@@ -104,7 +104,7 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
         PatternKind::Replay { gap, .. } => {
             one_after_the_other(copies(pattern), micros(*gap), connection(turn))
         }
-        PatternKind::Burst { .. } => together(copies(pattern), keys(pattern)),
+        PatternKind::Burst { .. } => together(copies(pattern), keys(pattern), warm(turn)),
         PatternKind::Stagger { gap, .. } => (0..copies(pattern))
             .map(|index| Attempt {
                 release: Release::At(times(*gap, index)),
@@ -154,11 +154,12 @@ pub(super) fn clean_in_a_row(instances: u32) -> Vec<Attempt> {
 /// So many attempts of each of so many instances, released together; those of
 /// one instance are neighbours, since what counts is the gap between the first
 /// two of a key (`transport.md` section 0, 4 and 6).
-pub(super) fn together(copies: u32, instances: u32) -> Vec<Attempt> {
+pub(super) fn together(copies: u32, instances: u32, connection: Connection) -> Vec<Attempt> {
     (0..instances)
         .flat_map(|instance| {
             (1..=copies).map(move |number| Attempt {
                 release: Release::Together,
+                connection,
                 ..clean(number, instance as InstanceIndex)
             })
         })
@@ -218,6 +219,17 @@ fn connection(turn: Turn) -> Connection {
         Connection::Kept
     } else {
         Connection::Fresh
+    }
+}
+
+/// The first, third, … burst of a case takes new connections, which may lead to
+/// another instance of the target; the second, fourth, … takes warm ones, whose
+/// attempts land closer together.
+fn warm(turn: Turn) -> Connection {
+    if turn.index.is_multiple_of(2) {
+        Connection::Fresh
+    } else {
+        Connection::Pooled
     }
 }
 
