@@ -7,7 +7,7 @@
 //! rest of the crate.
 //!
 //! # The way it is done right
-//! ([`ways`]) A key is scoped by tenant, method and path. It is *reserved* by
+//! (room `ways`) A key is scoped by tenant, method and path. It is *reserved* by
 //! an insert under a unique constraint before any work; the work runs in a
 //! task of its own, which a client that goes away cannot cancel; the effects
 //! and the finished record are committed in one transaction. A duplicate gets
@@ -45,8 +45,8 @@ pub const WORK: Duration = Duration::from_millis(20);
 /// How long [`Shop::stop`] waits for work that has begun.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a shop is opened.
-#[derive(Debug, Clone)]
+/// How a shop is opened. Not printable: the store's URL may hold a password.
+#[derive(Clone)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
