@@ -104,7 +104,13 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
         PatternKind::Replay { gap, .. } => {
             one_after_the_other(copies(pattern), micros(*gap), connection(turn))
         }
-        PatternKind::Burst { .. } => together(copies(pattern), keys(pattern)),
+        PatternKind::Burst { .. } => {
+            let mut attempts = together(copies(pattern), keys(pattern));
+            for attempt in &mut attempts {
+                attempt.connection = warmth(turn);
+            }
+            attempts
+        }
         PatternKind::Stagger { gap, .. } => (0..copies(pattern))
             .map(|index| Attempt {
                 release: Release::At(times(*gap, index)),
@@ -218,6 +224,17 @@ fn connection(turn: Turn) -> Connection {
         Connection::Kept
     } else {
         Connection::Fresh
+    }
+}
+
+/// Bursts go over warm connections, which arrive closer together and cost less;
+/// every fourth starts cold, since trials on the same connections may all meet the
+/// same instance of the target (`retry-safety.md` section 4.2, *Independence*).
+fn warmth(turn: Turn) -> Connection {
+    if turn.index % 4 == 3 {
+        Connection::Fresh
+    } else {
+        Connection::Pooled
     }
 }
 
@@ -592,6 +609,27 @@ mod tests {
                 .iter()
                 .all(|attempt| attempt.release == Release::Together)
         );
+    }
+
+    #[test]
+    fn every_fourth_burst_starts_cold() {
+        let burst = PatternKind::Burst {
+            attempts: 2,
+            keys: 2,
+            hold: HoldPoint::Head,
+        };
+        for index in 0..8 {
+            let expected = if index % 4 == 3 {
+                Fresh
+            } else {
+                Connection::Pooled
+            };
+            assert!(
+                attempts(&burst, first(index))
+                    .iter()
+                    .all(|attempt| attempt.connection == expected)
+            );
+        }
     }
 
     #[test]
