@@ -204,7 +204,7 @@ impl Draft {
                     operation: operation_index,
                     instances,
                     attempts: if at_once {
-                        pattern::together(1, count, Connection::Fresh)
+                        pattern::together(1, count)
                     } else {
                         pattern::clean_in_a_row(count)
                     },

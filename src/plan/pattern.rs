@@ -104,7 +104,13 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
         PatternKind::Replay { gap, .. } => {
             one_after_the_other(copies(pattern), micros(*gap), connection(turn))
         }
-        PatternKind::Burst { .. } => together(copies(pattern), keys(pattern), warm(turn)),
+        PatternKind::Burst { .. } => {
+            let mut attempts = together(copies(pattern), keys(pattern));
+            for attempt in &mut attempts {
+                attempt.connection = warmth(turn);
+            }
+            attempts
+        }
         PatternKind::Stagger { gap, .. } => (0..copies(pattern))
             .map(|index| Attempt {
                 release: Release::At(times(*gap, index)),
@@ -154,12 +160,11 @@ pub(super) fn clean_in_a_row(instances: u32) -> Vec<Attempt> {
 /// So many attempts of each of so many instances, released together; those of
 /// one instance are neighbours, since what counts is the gap between the first
 /// two of a key (`transport.md` section 0, 4 and 6).
-pub(super) fn together(copies: u32, instances: u32, connection: Connection) -> Vec<Attempt> {
+pub(super) fn together(copies: u32, instances: u32) -> Vec<Attempt> {
     (0..instances)
         .flat_map(|instance| {
             (1..=copies).map(move |number| Attempt {
                 release: Release::Together,
-                connection,
                 ..clean(number, instance as InstanceIndex)
             })
         })
@@ -222,11 +227,11 @@ fn connection(turn: Turn) -> Connection {
     }
 }
 
-/// The first, third, … burst of a case takes new connections, which may lead to
-/// another instance of the target; the second, fourth, … takes warm ones, whose
-/// attempts land closer together.
-fn warm(turn: Turn) -> Connection {
-    if turn.index.is_multiple_of(2) {
+/// Bursts go over warm connections, which arrive closer together and cost less;
+/// every fourth starts cold, since trials on the same connections may all meet the
+/// same instance of the target (`retry-safety.md` section 4.2, *Independence*).
+fn warmth(turn: Turn) -> Connection {
+    if turn.index % 4 == 3 {
         Connection::Fresh
     } else {
         Connection::Pooled
@@ -604,6 +609,27 @@ mod tests {
                 .iter()
                 .all(|attempt| attempt.release == Release::Together)
         );
+    }
+
+    #[test]
+    fn every_fourth_burst_starts_cold() {
+        let burst = PatternKind::Burst {
+            attempts: 2,
+            keys: 2,
+            hold: HoldPoint::Head,
+        };
+        for index in 0..8 {
+            let expected = if index % 4 == 3 {
+                Fresh
+            } else {
+                Connection::Pooled
+            };
+            assert!(
+                attempts(&burst, first(index))
+                    .iter()
+                    .all(|attempt| attempt.connection == expected)
+            );
+        }
     }
 
     #[test]
