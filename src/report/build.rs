@@ -102,7 +102,7 @@ impl Context<'_> {
             .iter()
             .map(|scenario| scenario.target.url.as_str())
             .collect();
-        let targets: Vec<String> = targets.into_iter().map(without_credentials).collect();
+        let targets: Vec<String> = targets.into_iter().map(curl::without_credentials).collect();
         let exit: Exit = exit::exit_code(judgement, self.options.rules);
         Run {
             id: header.run.clone(),
@@ -572,14 +572,383 @@ fn totals(cases: &[CaseReport]) -> Totals {
     totals
 }
 
-/// A URL without `user:password@`.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority = rest.find('/').unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => url.to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::super::{BarEnd, sample, schema};
+    use super::*;
+    use crate::history::{End, Offset};
+    use crate::plan::Fault;
+    use serde_json::json;
+
+    fn built() -> Report {
+        build(
+            &sample::plan(),
+            &sample::history(),
+            &sample::judgement(),
+            &BuildOptions::default(),
+        )
+    }
+
+    fn evidence(plan: &Plan, history: &History) -> EvidenceReport {
+        let options = BuildOptions::default();
+        let report = build(plan, history, &sample::judgement(), &options);
+        report.cases[0].findings[0].evidence.clone()
+    }
+
+    fn told(timeline: &Timeline) -> Vec<(&str, &str)> {
+        timeline
+            .attempts
+            .iter()
+            .map(|bar| (bar.label.as_str(), bar.outcome.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn a_report_fits_its_schema_and_reads_back() {
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let report = built();
+        let value = serde_json::to_value(&report).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, Vec::<String>::new());
+        assert_eq!(serde_json::from_value::<Report>(value).unwrap(), report);
+    }
+
+    #[test]
+    fn the_schema_misses_what_is_missing_and_knows_every_member() {
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let whole = serde_json::to_value(built()).unwrap();
+        for pointer in [
+            "/schema",
+            "/run/salt",
+            "/cases/0/verdict",
+            "/cases/0/findings/0/remedy",
+        ] {
+            let mut without = whole.clone();
+            let (parent, member) = pointer.rsplit_once('/').unwrap();
+            let parent = without.pointer_mut(parent).unwrap();
+            parent.as_object_mut().unwrap().remove(member).unwrap();
+            assert!(!validator.is_valid(&without), "{pointer}");
+        }
+        let mut later = whole.clone();
+        later["a_field_of_a_later_version"] = json!(1);
+        assert!(validator.is_valid(&later));
+
+        // Every member that is written is described: with additional members
+        // forbidden everywhere the report is still valid.
+        let mut closed = schema();
+        close(&mut closed);
+        let closed = jsonschema::validator_for(&closed).unwrap();
+        let errors: Vec<String> = closed
+            .iter_errors(&whole)
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, Vec::<String>::new());
+        assert!(!closed.is_valid(&later));
+    }
+
+    fn close(schema: &mut serde_json::Value) {
+        if let Some(members) = schema.as_object_mut() {
+            if members.contains_key("properties") {
+                members.insert("additionalProperties".to_owned(), json!(false));
+            }
+            members.values_mut().for_each(close);
+        } else if let Some(items) = schema.as_array_mut() {
+            items.iter_mut().for_each(close);
+        }
+    }
+
+    #[test]
+    fn totals_count_cases_and_never_closing_retries() {
+        let report = built();
+        assert_eq!(
+            report.totals,
+            Totals {
+                cases: 2,
+                pass: 1,
+                fail: 1,
+                trials: 3,
+                attempts: 16,
+                ..Totals::default()
+            }
+        );
+        assert_eq!(report.cases[1].attempts, 6);
+        assert_eq!(report.run.duration_ms, 4_200);
+        assert_eq!((report.run.exit_code, report.run.interrupted), (1, false));
+        assert_eq!(report.verdict, VerdictWord::Fail);
+    }
+
+    #[test]
+    fn latency_is_told_by_population_for_a_case_and_for_the_run() {
+        let report = built();
+        let counts = |latency: &BTreeMap<String, super::super::Latency>| {
+            latency
+                .iter()
+                .map(|(population, latency)| (population.clone(), latency.count))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            counts(&report.cases[1].latency),
+            [
+                ("closing".to_owned(), 2),
+                ("first".to_owned(), 2),
+                ("replay".to_owned(), 4)
+            ]
+        );
+        assert_eq!(
+            counts(&report.latency),
+            [
+                ("closing".to_owned(), 2),
+                ("first".to_owned(), 3),
+                ("held".to_owned(), 1),
+                ("refused".to_owned(), 8),
+                ("replay".to_owned(), 4),
+            ]
+        );
+        assert_eq!(report.cases[1].latency["first"].p50_us, 20_000);
+    }
+
+    #[test]
+    fn the_evidence_of_a_burst_tells_the_claims_first_and_the_losers_together() {
+        let evidence = evidence(&sample::plan(), &sample::history());
+        assert_eq!(
+            told(&evidence.timeline),
+            [
+                ("#4", "201 ord_4812"),
+                ("#9", "201 ord_4813"),
+                ("#1–#3, #5–#8, #10", "409 ×8"),
+            ]
+        );
+        let notes: Vec<_> = evidence
+            .timeline
+            .attempts
+            .iter()
+            .map(|bar| bar.note.clone())
+            .collect();
+        assert_eq!(notes, [None, Some("second effect".to_owned()), None]);
+        assert_eq!(evidence.timeline.end_us, 23_989);
+        assert_eq!(evidence.release_spread_us, Some(110));
+        assert_eq!(evidence.overlap, Some(10));
+        let effect = evidence.effect.unwrap();
+        assert_eq!(
+            (effect.expected.as_str(), effect.found.as_str()),
+            ("1", "2: ord_4812, ord_4813")
+        );
+        assert_eq!((effect.name.as_str(), effect.line), ("orders", 11));
+        let readings: Vec<_> = evidence
+            .timeline
+            .readings
+            .iter()
+            .map(|mark| (mark.effect.as_str(), mark.at_us, mark.value.as_str()))
+            .collect();
+        assert_eq!(
+            readings,
+            [("orders", 298_989, "2"), ("orders", 1_098_989, "2")]
+        );
+    }
+
+    #[test]
+    fn keys_and_markers_are_those_that_were_sent() {
+        let evidence = evidence(&sample::plan(), &sample::history());
+        assert_eq!(evidence.marker, "rt-b41c09d2-0000000000001f");
+        let key = seed::key(crate::plan::Salt(0xb41c_09d2), "0000000000001f", "order");
+        assert_eq!(evidence.key, words::middle(&key));
+        insta::assert_snapshot!(evidence.curl.unwrap().replace(&key, "KEY"), @r#"
+        curl -X POST http://127.0.0.1:8080/orders \
+          -H 'Authorization: Bearer '"$SHOP_TOKEN" \
+          -H 'Content-Type: application/json' \
+          -H 'Idempotency-Key: KEY' \
+          --data-raw '{"sku":"TSHIRT-M","note":"it'\''s '"$RETRIAL_SECRET_note"'","reference":"rt-b41c09d2-0000000000001f"}'
+        "#);
+    }
+
+    #[test]
+    fn the_command_repeats_the_case_with_the_flags_of_the_run() {
+        let options = BuildOptions {
+            again: vec!["-e".to_owned(), "my staging".to_owned()],
+            ..BuildOptions::default()
+        };
+        let (plan, history) = (sample::plan(), sample::history());
+        let mut judgement = sample::judgement();
+        let report = build(&plan, &history, &judgement, &options);
+        assert_eq!(
+            report.cases[0].findings[0].reproduce,
+            "retrial run scenarios/create-order.yaml --seed 7f3a9c21 \
+             --case create-order::order::burst-10 -e 'my staging'"
+        );
+        let control = &mut judgement.cases[0];
+        control.index = None;
+        control.case.0 = "create-order::order::control".to_owned();
+        let report = build(&plan, &history, &judgement, &BuildOptions::default());
+        assert_eq!(report.cases[0].pattern.name, "control");
+        assert!(
+            report.cases[0].findings[0]
+                .reproduce
+                .ends_with("--case 'create-order::order::*'")
+        );
+    }
+
+    #[test]
+    fn attempts_that_were_cut_lost_or_hidden_are_drawn_and_told_so() {
+        let mut plan = sample::plan();
+        let attempts = &mut plan.trials[0].attempts;
+        attempts.truncate(4);
+        attempts.iter_mut().for_each(|attempt| {
+            attempt.release = crate::plan::Release::AfterPrevious { gap_us: 0 };
+        });
+        attempts[0].fault = Fault::CutRequest {
+            at: crate::plan::CutPoint::Percent(50),
+        };
+        attempts[1].fault = Fault::Timeout {
+            after: crate::plan::Moment::Us(5_000),
+            then: crate::plan::Then::KeepOpen,
+        };
+        let mut history = sample::history();
+        let of =
+            |number| sample::exchange(Part::Attempt(number), 1_000, 21_000, 201, Some("ord_1"));
+        let mut cut = of(1);
+        cut.end = End::WeClosed;
+        cut.response = None;
+        let mut gave_up = of(2);
+        gave_up.timing.gave_up = Some(Offset(6_000_000));
+        gave_up.hidden = true;
+        let mut dropped = of(3);
+        dropped.hidden = true;
+        let mut reset = of(4);
+        reset.end = End::PeerReset;
+        reset.response = None;
+        history.events = [cut, gave_up, dropped, reset]
+            .into_iter()
+            .map(|exchange| sample::event(31, 0, EventKind::Exchange(Box::new(exchange))))
+            .collect();
+        let timeline = evidence(&plan, &history).timeline;
+        assert_eq!(
+            told(&timeline),
+            [
+                ("#1", "cut inside the request"),
+                ("#2", "gave up; 201 ord_1 came later"),
+                ("#3", "201 ord_1, lost on the way"),
+                ("#4", "reset by the target"),
+            ]
+        );
+        let ends: Vec<_> = timeline
+            .attempts
+            .iter()
+            .map(|bar| (bar.end, bar.end_us))
+            .collect();
+        assert_eq!(
+            ends,
+            [
+                (BarEnd::Cut, 20_000),
+                (BarEnd::Hidden, 5_000),
+                (BarEnd::Hidden, 20_000),
+                (BarEnd::Lost, 20_000),
+            ]
+        );
+    }
+
+    #[test]
+    fn closing_retries_are_told_where_the_finding_is_about_them() {
+        let mut history = sample::history();
+        history
+            .events
+            .retain(|event| !matches!(event.kind, EventKind::Finished));
+        for number in 1..=5 {
+            let at = 300_000 * u64::from(number);
+            let retry = sample::exchange(Part::Closing(number), at, at + 2_000, 409, None);
+            history
+                .events
+                .push(sample::event(31, at, EventKind::Exchange(Box::new(retry))));
+        }
+        let mut judgement = sample::judgement();
+        judgement.cases[0].findings[0].hazard = Hazard::StuckKey;
+        let report = build(
+            &sample::plan(),
+            &history,
+            &judgement,
+            &BuildOptions::default(),
+        );
+        let timeline = &report.cases[0].findings[0].evidence.timeline;
+        assert_eq!(told(timeline).last(), Some(&("closing 1–5", "409 ×5")));
+        assert!(timeline.end_us < 30_000, "the axis is that of the attempts");
+        assert!(
+            report.run.interrupted,
+            "a record without its last event ends early"
+        );
+    }
+
+    #[test]
+    fn strict_makes_a_failure_of_a_finding_that_was_toned_down() {
+        let mut judgement = sample::judgement();
+        judgement.verdict = Verdict::Pass;
+        judgement.grounds.clear();
+        judgement.cases[0].verdict = Verdict::Pass;
+        judgement.cases[0].bound = Some(0.5);
+        judgement.cases[0].findings[0].severity = Severity::Info;
+        let (plan, history) = (sample::plan(), sample::history());
+        let lenient = build(&plan, &history, &judgement, &BuildOptions::default());
+        assert_eq!(
+            (lenient.verdict, lenient.run.exit_code),
+            (VerdictWord::Pass, 0)
+        );
+        let rules = ExitRules {
+            strict: true,
+            exit_zero: false,
+        };
+        let options = BuildOptions {
+            rules,
+            ..BuildOptions::default()
+        };
+        let strict = build(&plan, &history, &judgement, &options);
+        assert_eq!(
+            (strict.verdict, strict.run.exit_code),
+            (VerdictWord::Fail, 1)
+        );
+        let case = &strict.cases[0];
+        assert_eq!((case.verdict, case.bound), (VerdictWord::Fail, None));
+        assert_eq!(case.findings[0].severity, Severity::Low);
+    }
+
+    #[test]
+    fn a_case_that_the_run_did_not_come_to_is_skipped() {
+        let mut history = sample::history();
+        history.events = [40, 41]
+            .into_iter()
+            .map(|trial| {
+                let why = SkipReason::FailFast;
+                sample::event(trial, 0, EventKind::Skipped { why })
+            })
+            .collect();
+        let mut judgement = sample::judgement();
+        judgement.cases[1].verdict = Verdict::Inconclusive;
+        judgement.cases[1].trials.run = 0;
+        let report = build(
+            &sample::plan(),
+            &history,
+            &judgement,
+            &BuildOptions::default(),
+        );
+        assert_eq!(report.cases[1].verdict, VerdictWord::Skipped);
+        assert_eq!(report.totals.skipped, 1);
+    }
+
+    #[test]
+    fn evidence_that_is_not_in_the_plan_does_no_harm() {
+        let mut judgement = sample::judgement();
+        judgement.cases[0].findings[0].evidence.trial = TrialId(999);
+        judgement.cases[0].scenario = 7;
+        let report = build(
+            &sample::plan(),
+            &sample::history(),
+            &judgement,
+            &BuildOptions::default(),
+        );
+        let evidence = &report.cases[0].findings[0].evidence;
+        assert_eq!(
+            (evidence.timeline.clone(), &evidence.curl),
+            (Timeline::default(), &None)
+        );
     }
 }

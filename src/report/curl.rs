@@ -193,9 +193,8 @@ fn url(
         .any(|start| path.starts_with(start));
     let mut url = Vec::new();
     if !whole {
-        url.push(Piece::Text(
-            scenario.target.url.trim_end_matches('/').to_owned(),
-        ));
+        let target = without_credentials(&scenario.target.url);
+        url.extend(text(target.trim_end_matches('/')));
     }
     url.extend(pieces(path, known));
     let mut separator = if path.contains('?') { "&" } else { "?" };
@@ -484,5 +483,131 @@ fn set(list: &mut Vec<(String, Vec<Piece>)>, name: &str, value: Vec<Piece>) {
     {
         Some(entry) => entry.1 = value,
         None => list.push((name.to_owned(), value)),
+    }
+}
+
+/// A URL without `user:password@`.
+pub(super) fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use crate::plan::JsonTemplate;
+    use serde_json::json;
+
+    const KNOWN: Known<'static> = Known {
+        marker: "rt-1",
+        key: "KEY",
+        run: "run",
+        trial: 3,
+    };
+
+    fn told(operation: &Operation, with: &Overlay, redactor: &Redactor) -> String {
+        curl(&sample::scenario(), operation, with, &KNOWN, redactor)
+    }
+
+    fn template(text: &str) -> Template {
+        Template(text.to_owned())
+    }
+
+    #[test]
+    fn a_shell_reads_back_the_words_that_went_in() {
+        for (word, shown) in [
+            ("plain-1.0", "plain-1.0"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME `x` \\ \"", "'$HOME `x` \\ \"'"),
+        ] {
+            assert_eq!(quoted(word), shown);
+        }
+    }
+
+    #[test]
+    fn an_overlay_changes_the_body_and_a_key_may_stand_in_it() {
+        let mut operation = sample::operation();
+        operation.key.place = KeyPlace::Json("$.meta.request_id".to_owned());
+        let with = Overlay {
+            json: Some(JsonTemplate(
+                json!({ "sku": null, "note": { "n": "${{ attempt }}" } }),
+            )),
+            headers: vec![("X-Fault".to_owned(), template("after ${{ trial }}"))],
+            query: vec![("mode".to_owned(), template("a&b"))],
+            auth: Some(Auth::None),
+        };
+        insta::assert_snapshot!(told(&operation, &with, &Redactor::default()), @r#"
+        curl -X POST 'http://127.0.0.1:8080/orders?mode=a%26b' \
+          -H 'X-Fault: after 3' \
+          -H 'Content-Type: application/json' \
+          --data-raw '{"note":{"n":1},"reference":"rt-1","meta":{"request_id":"KEY"}}'
+        "#);
+    }
+
+    #[test]
+    fn credentials_and_hidden_headers_are_variables_and_secrets_are_hidden() {
+        let mut operation = sample::operation();
+        operation.request.method = Method::Put;
+        operation.request.path = template("/orders/${{ order_id }}[0]");
+        operation.request.headers = vec![
+            ("Cookie".to_owned(), template("sid=literal")),
+            ("X-Note".to_owned(), template("hunter22")),
+        ];
+        operation.request.auth = Some(Auth::Basic {
+            user: template("${{ secrets.user }}"),
+            password: template("literal-password"),
+        });
+        operation.request.body = Body::Form(vec![("a b".to_owned(), template("${{ key }} x"))]);
+        operation.key.quoted = true;
+        let redactor = Redactor::new([("pw".to_owned(), "hunter22".to_owned())], [], []);
+        insta::assert_snapshot!(told(&operation, &Overlay::default(), &redactor), @r#"
+        curl -X PUT --globoff http://127.0.0.1:8080/orders/"$order_id"'[0]' \
+          --user "$RETRIAL_SECRET_user":"$RETRIAL_PASSWORD" \
+          -H 'Cookie: '"$RETRIAL_COOKIE" \
+          -H 'X-Note: [secret:pw]' \
+          -H 'Idempotency-Key: "KEY"' \
+          --data-urlencode 'a b=KEY x'
+        "#);
+    }
+
+    #[test]
+    fn files_and_plain_texts_are_sent_as_they_are() {
+        let mut operation = sample::operation();
+        operation.key.place = KeyPlace::None;
+        operation.request.auth = Some(Auth::None);
+        operation.request.body = Body::Multipart(vec![
+            Part {
+                name: "note".to_owned(),
+                content: PartContent::Text(template("@not a file")),
+                filename: None,
+                content_type: None,
+            },
+            Part {
+                name: "scan".to_owned(),
+                content: PartContent::File("files/a.png".to_owned()),
+                filename: Some("b.png".to_owned()),
+                content_type: Some("image/png".to_owned()),
+            },
+        ]);
+        insta::assert_snapshot!(told(&operation, &Overlay::default(), &Redactor::default()), @r"
+        curl -X POST http://127.0.0.1:8080/orders \
+          --form-string 'note=@not a file' \
+          --form 'scan=@files/a.png;filename=b.png;type=image/png'
+        ");
+        operation.request.body = Body::Text(template("<x>${{ '}}' | upper }}</x>"));
+        insta::assert_snapshot!(told(&operation, &Overlay::default(), &Redactor::default()), @r#"
+        curl -X POST http://127.0.0.1:8080/orders \
+          -H Content-Type: \
+          --data-raw '<x>'"$upper"'</x>'
+        "#);
     }
 }

@@ -11,6 +11,8 @@ mod exit;
 mod index;
 mod latency;
 mod notes;
+#[cfg(test)]
+mod sample;
 mod timeline;
 mod words;
 
