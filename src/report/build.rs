@@ -406,7 +406,7 @@ impl Context<'_> {
             .iter()
             .map(|exchange| scenario.contract.outcome(exchange.claim()))
             .collect();
-        let (observation, rendered) = self.telling(&finding.evidence, number, facts);
+        let (observation, rendered) = Self::telling(&finding.evidence, number, facts);
         let (expected, allowed) = words::expected(effect, &scenario.contract, rendered, outcomes);
         let seen = observation.and_then(words::as_number);
         let exceeded = allowed
@@ -425,7 +425,6 @@ impl Context<'_> {
     /// The reading that shows a finding: the last that the oracle points at,
     /// else the last there is; and the expectation that was rendered with it.
     fn telling<'f>(
-        &self,
         evidence: &Evidence,
         effect: usize,
         facts: &index::TrialFacts<'f>,
@@ -795,9 +794,9 @@ mod tests {
         let mut plan = sample::plan();
         let attempts = &mut plan.trials[0].attempts;
         attempts.truncate(4);
-        attempts.iter_mut().for_each(|attempt| {
+        for attempt in attempts.iter_mut() {
             attempt.release = crate::plan::Release::AfterPrevious { gap_us: 0 };
-        });
+        }
         attempts[0].fault = Fault::CutRequest {
             at: crate::plan::CutPoint::Percent(50),
         };

@@ -27,6 +27,10 @@ use std::collections::BTreeMap;
 pub const SCHEMA: &str = "retrial.report/1";
 
 /// The JSON Schema (2020-12) of the stored form.
+///
+/// # Panics
+///
+/// Never: the schema is part of the program, and a test reads it.
 pub fn schema() -> serde_json::Value {
     serde_json::from_str(include_str!("schema.json"))
         .expect("the file is part of the program, and a test reads it")
