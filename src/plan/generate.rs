@@ -6,7 +6,7 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Connection, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
+    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
     Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
