@@ -2,8 +2,12 @@
 //! file; it must not know seeds, sockets or time, and it opens nothing: the
 //! texts are handed in as [`Sources`].
 
+pub mod diagnostic;
+pub mod node;
 pub mod parts;
+mod suggest;
 pub mod template;
+mod units;
 
 use crate::contract::Contract;
 use parts::{Effect, Invariant, Operation, Place, Row, Step, Target, Threshold};
