@@ -159,7 +159,7 @@ impl Severity {
 }
 
 /// A place with what is to be said there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The place.
     pub span: Span,
@@ -167,8 +167,17 @@ pub struct Label {
     pub text: String,
 }
 
+/// How the place of a diagnostic is underlined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Underline {
+    /// `^^^`: this is wrong.
+    Carets,
+    /// `---`: something is missing around here.
+    Dashes,
+}
+
 /// One mistake, or one thing worth knowing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Whether it stops everything.
     pub severity: Severity,
@@ -178,6 +187,8 @@ pub struct Diagnostic {
     pub message: String,
     /// Where; `None` for what has no place in a file.
     pub primary: Option<Label>,
+    /// How the place is underlined.
+    pub underline: Underline,
     /// Other places that matter.
     pub secondary: Vec<Label>,
     /// Why it matters.
@@ -208,6 +219,7 @@ impl Diagnostic {
             code,
             message,
             primary: None,
+            underline: Underline::Carets,
             secondary: Vec::new(),
             notes: Vec::new(),
             helps: Vec::new(),
@@ -222,6 +234,15 @@ impl Diagnostic {
             text: text.into(),
         });
         self
+    }
+
+    /// Says around where something is missing.
+    #[must_use]
+    pub fn around(self, span: Span, text: impl Into<String>) -> Self {
+        Self {
+            underline: Underline::Dashes,
+            ..self.at(span, text)
+        }
     }
 
     /// Adds another place.
@@ -378,7 +399,8 @@ impl Diagnostics {
         };
         list.sort_by(|one, other| (place(one), one.severity).cmp(&(place(other), other.severity)));
         // One line of a file is read once for each matrix row, and says the same.
-        list.dedup();
+        let mut said = std::collections::HashSet::new();
+        list.retain(|diagnostic| said.insert(diagnostic.clone()));
         Self { files, list }
     }
 
@@ -447,7 +469,13 @@ impl Diagnostics {
         } else {
             ""
         };
-        format!("{} in {files}{sent}", parts.join(" and "))
+        // A mistake on the command line stands in no file.
+        let files = if touched.is_empty() {
+            String::new()
+        } else {
+            format!(" in {files}")
+        };
+        format!("{}{files}{sent}", parts.join(" and "))
     }
 
     /// One row for each diagnostic, for machines.
@@ -510,7 +538,11 @@ pub fn render(files: &Files, diagnostic: &Diagnostic, style: Style) -> String {
             .secondary
             .iter()
             .partition(|label| line(label) == line(primary));
-        group = group.element(snippet(files, Some(primary), &beside));
+        let kind = match diagnostic.underline {
+            Underline::Carets => AnnotationKind::Primary,
+            Underline::Dashes => AnnotationKind::Context,
+        };
+        group = group.element(snippet(files, Some((primary, kind)), &beside));
         for label in below {
             group = group.element(snippet(files, None, &[label]));
         }
@@ -541,11 +573,10 @@ pub fn render(files: &Files, diagnostic: &Diagnostic, style: Style) -> String {
 /// that a long file costs no more than a short one.
 fn snippet<'f>(
     files: &'f Files,
-    primary: Option<&'f Label>,
+    primary: Option<(&'f Label, AnnotationKind)>,
     others: &[&'f Label],
 ) -> Snippet<'f, annotate_snippets::Annotation<'f>> {
     let labels: Vec<(&Label, AnnotationKind)> = primary
-        .map(|label| (label, AnnotationKind::Primary))
         .into_iter()
         .chain(others.iter().map(|label| (*label, AnnotationKind::Context)))
         .collect();

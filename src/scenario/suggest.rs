@@ -2,7 +2,10 @@
 //! tools use for what a word of ours means.
 
 /// The candidate that a misspelt word most likely meant.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     let lower = word.to_lowercase().replace('-', "_");
     candidates
         .into_iter()

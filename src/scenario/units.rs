@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What was expected.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let nanos_of_unit: u64 = match unit {
         "us" | "µs" => 1_000,
@@ -29,7 +29,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let bytes_of_unit: u64 = match unit {
         "" | "B" => 1,
@@ -52,7 +52,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     let wanted = || "a rate is a number per second, such as `50/s`".to_owned();
     let (number, unit) = text.split_once('/').ok_or_else(wanted)?;
     let number: f64 = plain(number.trim())
@@ -75,7 +75,7 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(super) fn millionths(text: &str) -> Result<u32, String> {
+pub fn millionths(text: &str) -> Result<u32, String> {
     let wanted = || "a share is a number with `%`, such as `50%`".to_owned();
     let number = text.strip_suffix('%').ok_or_else(wanted)?.trim();
     let ppm = scaled(number, 10_000).map_err(|_| wanted())?;

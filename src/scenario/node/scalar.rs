@@ -51,6 +51,11 @@ impl Scalar {
         }
     }
 
+    /// The value of a flag such as `--var k=v`, typed as a plain YAML scalar is.
+    pub(in crate::scenario) fn of_flag(text: &str) -> Self {
+        Self::read(text, true, ScalarForm::Plain)
+    }
+
     /// What is wrong with a number.
     pub(super) fn problem(&self) -> Option<String> {
         match self.typed {
