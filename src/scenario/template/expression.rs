@@ -167,7 +167,7 @@ pub(super) fn without_strings(source: &str) -> Vec<u8> {
 }
 
 /// Where a dotted name stands in an expression, outside its strings.
-pub(super) fn find_name(source: &str, name: &str) -> Option<Range<usize>> {
+pub(in crate::scenario) fn find_name(source: &str, name: &str) -> Option<Range<usize>> {
     let blank = without_strings(source);
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (0..=blank.len().checked_sub(name.len())?).find_map(|start| {

@@ -8,6 +8,8 @@
 
 mod expression;
 
+pub(super) use expression::find_name;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
