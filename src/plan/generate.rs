@@ -6,8 +6,8 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
-    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
+    Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
@@ -133,13 +133,14 @@ impl Draft {
                 };
                 let id = case_id(&scenario.name, &operation.name, pattern, row_name);
                 self.claim(&id, &pattern.place)?;
+                let own = pattern.for_row(&row.row);
                 self.plan.cases.push(Case {
                     id,
                     scenario: index,
                     operation: operation_index,
                     pattern: pattern::tag(pattern),
-                    with: overlay(&pattern.with),
-                    before: pattern.before.clone(),
+                    with: overlay(&own.with),
+                    before: own.before,
                     place: pattern.place.clone(),
                 });
                 kinds.push((pattern, kind));
