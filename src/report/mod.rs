@@ -5,12 +5,36 @@
 //! unit in the name, times are never floats, and within `retrial.report/1`
 //! fields are only added.
 
+mod build;
+mod curl;
+mod exit;
+mod index;
+mod latency;
+mod notes;
+#[cfg(test)]
+mod sample;
+mod timeline;
+mod words;
+
+pub use build::{BuildOptions, build};
+pub use exit::{Exit, ExitRules, exit_code};
+
 use crate::codes::{Hazard, Reason, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the stored form.
 pub const SCHEMA: &str = "retrial.report/1";
+
+/// The JSON Schema (2020-12) of the stored form.
+///
+/// # Panics
+///
+/// Never: the schema is part of the program, and a test reads it.
+pub fn schema() -> serde_json::Value {
+    serde_json::from_str(include_str!("schema.json"))
+        .expect("the file is part of the program, and a test reads it")
+}
 
 /// Everything that can be said of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

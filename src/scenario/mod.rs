@@ -2,8 +2,23 @@
 //! file; it must not know seeds, sockets or time, and it opens nothing: the
 //! texts are handed in as [`Sources`].
 
+pub mod diagnostic;
+mod document;
+mod load;
+mod lower;
+pub mod node;
 pub mod parts;
+mod project;
+mod schema;
+mod suggest;
 pub mod template;
+pub mod units;
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use document::target::check_url;
+pub use load::{Loaded, Settings, SourceFile, Sources, load, outline, uses};
+pub use project::{Limits, Outline, Project, Redact};
+pub use schema::{SchemaKind, schema};
 
 use crate::contract::Contract;
 use parts::{Effect, Invariant, Operation, Place, Row, Step, Target, Threshold};
@@ -39,6 +54,28 @@ pub struct Scenario {
     pub latency: Vec<Threshold>,
     /// Budget of the scenario.
     pub budget: Budget,
+    /// Where the secrets that it names come from; their values never enter here.
+    pub secrets: Vec<SecretSource>,
+}
+
+/// A secret by name, and where its value is to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretSource {
+    /// The name that `${{ secrets.… }}` uses.
+    pub name: String,
+    /// Where its value is.
+    pub from: SecretFrom,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// Where the value of a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretFrom {
+    /// In an environment variable.
+    Env(String),
+    /// In a file, its path already resolved against the file that names it.
+    File(String),
 }
 
 /// A scenario with the values of one matrix row in place.
@@ -169,6 +206,28 @@ pub enum PatternKind {
     ChangedHeaders,
     /// The retry has other member order and white space.
     Reserialised,
+}
+
+impl Pattern {
+    /// The pattern with the values of a matrix row in place: `with` and `before`
+    /// may differ from row to row, what happens on the wire does not.
+    #[must_use]
+    pub fn for_row(&self, row: &Row) -> Self {
+        if row.is_empty() {
+            return self.clone();
+        }
+        let mut scope = template::Scope::new();
+        scope.set(
+            "matrix",
+            serde_json::Value::Object(row.clone().into_iter().collect()),
+        );
+        let mut pattern = self.clone();
+        pattern.with.resolve(&scope);
+        for step in &mut pattern.before {
+            step.resolve(&scope);
+        }
+        pattern
+    }
 }
 
 /// When a `reset` strikes.

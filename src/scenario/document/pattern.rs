@@ -1,0 +1,671 @@
+//! Delivery patterns: short and long forms, and the lists behind `standard`,
+//! `quick` and `thorough`.
+
+use super::leaf::Of;
+use super::names::IN_OPERATION;
+use super::request::{headers, steps};
+use super::{Context, Fields, Letters, auth};
+use crate::codes::Diagnosis;
+use crate::plan::{CutPoint, Ending, HoldPoint, Kind};
+use crate::scenario::diagnostic::{Diagnostic, Span};
+use crate::scenario::node::{Entry, Node, Value};
+use crate::scenario::parts::{Each, Place};
+use crate::scenario::template::Escape;
+use crate::scenario::{Pattern, PatternKind, Profile, ResetAfter, When, With, suggest, units};
+use std::time::Duration;
+
+/// Patterns of the language that this version does not do yet.
+pub(crate) const LATER: [&str; 14] = [
+    "mismatch",
+    "missing_key",
+    "bad_key",
+    "other_tenant",
+    "other_endpoint",
+    "expire",
+    "fresh_keys",
+    "late_replay",
+    "split",
+    "kill",
+    "redeliver",
+    "reorder",
+    "lost_ack",
+    "requeue",
+];
+
+/// Words that stand for a list of patterns.
+pub(crate) const PROFILES: [(&str, Profile); 3] = [
+    ("standard", Profile::Standard),
+    ("quick", Profile::Quick),
+    ("thorough", Profile::Thorough),
+];
+
+/// What patterns depend on beside what the author wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct Circumstances {
+    /// `--patterns`, which goes above everything.
+    pub(crate) flag: Option<Profile>,
+    /// The size where nobody names one.
+    pub(crate) default: Profile,
+    /// Whether some operation has a JSON body.
+    pub(crate) json_body: bool,
+    /// Where patterns stand that nobody wrote.
+    pub(crate) place: Place,
+}
+
+/// Reads `patterns:`; nothing stands for the default profile.
+pub(crate) fn decode(
+    cx: &mut Context<'_>,
+    node: Option<&Node>,
+    around: &Circumstances,
+) -> Vec<Pattern> {
+    let Some(node) = node else {
+        let profile = around.flag.unwrap_or(around.default);
+        return expand(profile, around, &around.place);
+    };
+    let items = cx.items(node);
+    if items.is_empty() {
+        cx.say(
+            Diagnostic::error(
+                Diagnosis::InvalidValue,
+                "a scenario without patterns tries nothing",
+            )
+            .at(node.span, "")
+            .help("leave `patterns` out for `standard`, or name at least one"),
+        );
+    }
+    let word = items.iter().find_map(|item| profile_of(item));
+    let profile = around.flag.or(word).unwrap_or(around.default);
+    let mut patterns = Vec::new();
+    for item in items {
+        match profile_of(item) {
+            Some(own) => {
+                let place = cx.place(item.span);
+                patterns.extend(expand(around.flag.unwrap_or(own), around, &place));
+            }
+            None => patterns.extend(pattern(cx, item, profile)),
+        }
+    }
+    patterns
+}
+
+fn profile_of(node: &Node) -> Option<Profile> {
+    let text = node.text()?;
+    PROFILES
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, profile)| *profile)
+}
+
+/// The list behind a profile word (`language.md` section 2).
+fn expand(profile: Profile, around: &Circumstances, place: &Place) -> Vec<Pattern> {
+    let copies = match profile {
+        Profile::Quick => 3,
+        Profile::Standard | Profile::Thorough => 10,
+    };
+    let mut kinds = vec![
+        default_kind(Kind::Replay),
+        PatternKind::Burst {
+            attempts: copies,
+            keys: 1,
+            hold: HoldPoint::Head,
+        },
+        PatternKind::Burst {
+            attempts: 2,
+            keys: 10,
+            hold: HoldPoint::Head,
+        },
+        default_kind(Kind::Stagger),
+        default_kind(Kind::DropResponse),
+        default_kind(Kind::Timeout),
+        default_kind(Kind::CutRequest),
+        default_kind(Kind::CutResponse),
+        default_kind(Kind::Reset),
+        default_kind(Kind::ChangedHeaders),
+    ];
+    if around.json_body {
+        kinds.push(default_kind(Kind::Reserialised));
+    }
+    kinds
+        .into_iter()
+        .map(|kind| Pattern {
+            kind,
+            name: None,
+            profile,
+            from_profile: true,
+            with: With::default(),
+            before: Vec::new(),
+            place: place.clone(),
+        })
+        .collect()
+}
+
+/// A pattern without any value (`language.md` section 14, *Time*).
+pub(crate) fn default_kind(kind: Kind) -> PatternKind {
+    match kind {
+        Kind::Replay => PatternKind::Replay {
+            attempts: 3,
+            gap: Duration::ZERO,
+        },
+        Kind::Burst => PatternKind::Burst {
+            attempts: 10,
+            keys: 1,
+            hold: HoldPoint::Head,
+        },
+        Kind::Stagger => PatternKind::Stagger {
+            attempts: 3,
+            gap: When::ShareOfH(200_000),
+        },
+        Kind::DropResponse => PatternKind::DropResponse,
+        Kind::Timeout => PatternKind::Timeout {
+            after: [100_000, 500_000, 900_000].map(When::ShareOfH).to_vec(),
+        },
+        Kind::CutRequest => PatternKind::CutRequest {
+            at: vec![
+                CutPoint::Headers,
+                CutPoint::Percent(50),
+                CutPoint::BeforeEnd(1),
+            ],
+        },
+        Kind::CutResponse => PatternKind::CutResponse {
+            at: vec![CutPoint::Headers],
+        },
+        Kind::Reset => PatternKind::Reset {
+            after: ResetAfter::Sweep,
+            end: Ending::Rst,
+        },
+        Kind::ChangedHeaders => PatternKind::ChangedHeaders,
+        Kind::Reserialised => PatternKind::Reserialised,
+    }
+}
+
+/// One member of the list: `replay`, `replay: 3`, `replay: {attempts: 3}`.
+fn pattern(cx: &mut Context<'_>, node: &Node, profile: Profile) -> Option<Pattern> {
+    let (word, span, value) =
+        match &node.value {
+            Value::Scalar(_) => (cx.text(node, "the name of a pattern")?, node.span, None),
+            Value::Map(entries) => match entries.as_slice() {
+                [Entry { name, span, node }] => (name.clone(), *span, Some(node)),
+                [first, rest @ ..] if kind_of(&first.name).is_some() => {
+                    let error = Diagnostic::error(
+                        Diagnosis::ConflictingFields,
+                        format!("`{}` beside `{}`", rest[0].name, first.name),
+                    );
+                    cx.say(error.at(rest[0].span, "one pattern was expected").help(format!(
+                    "put its fields inside: `{}: {{ {}: … }}`, or begin another list item",
+                    first.name, rest[0].name
+                )));
+                    return None;
+                }
+                _ => {
+                    cx.wrong_type(node, "a pattern such as `burst: 10`");
+                    return None;
+                }
+            },
+            Value::List(_) => {
+                cx.wrong_type(node, "a pattern such as `burst: 10`");
+                return None;
+            }
+        };
+    let Some(kind) = kind_of(&word) else {
+        unknown(cx, &word, span);
+        return None;
+    };
+    let place = cx.place(span);
+    let mut pattern = Pattern {
+        kind: default_kind(kind),
+        name: None,
+        profile,
+        from_profile: false,
+        with: With::default(),
+        before: Vec::new(),
+        place,
+    };
+    match value {
+        None => {}
+        Some(value) if value.is_null() => {}
+        Some(value) if matches!(value.value, Value::Map(_)) => {
+            long_form(cx, kind, value, &mut pattern)?
+        }
+        Some(value) => pattern.kind = short_form(cx, kind, value)?,
+    }
+    warn_slow(cx, &pattern, span);
+    Some(pattern)
+}
+
+fn kind_of(word: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.word() == word)
+}
+
+fn unknown(cx: &mut Context<'_>, word: &str, span: Span) {
+    let known = Kind::ALL.map(Kind::word);
+    if LATER.contains(&word) {
+        let instead = format!("what works now: {}", known.join(", "));
+        cx.later(span, &format!("the pattern `{word}`"), &instead);
+        return;
+    }
+    let near = suggest::nearest(
+        word,
+        known
+            .iter()
+            .chain(&LATER)
+            .copied()
+            .chain(PROFILES.map(|(word, _)| word)),
+    );
+    let error = Diagnostic::error(
+        Diagnosis::UnknownPattern,
+        format!("unknown pattern `{word}`"),
+    );
+    cx.say(match (suggest::pattern(word), near) {
+        (Some(help), _) => error.at(span, "no such pattern").help(help),
+        (None, Some(near)) => error
+            .at(span, format!("did you mean `{near}`?"))
+            .help(format!("patterns are {}", known.join(", "))),
+        (None, None) => error
+            .at(span, "no such pattern")
+            .help(format!("patterns are {}", known.join(", "))),
+    });
+}
+
+fn short_form(cx: &mut Context<'_>, kind: Kind, node: &Node) -> Option<PatternKind> {
+    match (kind, default_kind(kind)) {
+        (_, PatternKind::Replay { gap, .. }) => {
+            attempts(cx, node, 2).map(|attempts| PatternKind::Replay { attempts, gap })
+        }
+        (_, PatternKind::Burst { keys, hold, .. }) => {
+            attempts(cx, node, 2).map(|attempts| PatternKind::Burst {
+                attempts,
+                keys,
+                hold,
+            })
+        }
+        (_, PatternKind::Stagger { attempts, .. }) => {
+            when(cx, node).map(|gap| PatternKind::Stagger { attempts, gap })
+        }
+        (_, PatternKind::Timeout { .. }) => {
+            several(cx, node, when).map(|after| PatternKind::Timeout { after })
+        }
+        (_, PatternKind::CutRequest { .. }) => {
+            several(cx, node, cut_point).map(|at| PatternKind::CutRequest { at })
+        }
+        (_, PatternKind::CutResponse { .. }) => {
+            several(cx, node, cut_point).map(|at| PatternKind::CutResponse { at })
+        }
+        (_, PatternKind::Reset { end, .. }) => {
+            reset_after(cx, node).map(|after| PatternKind::Reset { after, end })
+        }
+        (
+            kind,
+            PatternKind::DropResponse | PatternKind::ChangedHeaders | PatternKind::Reserialised,
+        ) => {
+            cx.wrong_type(
+                node,
+                &format!(
+                    "nothing after `{}`, or a map with `name`, `with` or `before`",
+                    kind.word()
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// Fields of the long form of each pattern.
+pub(crate) fn long_fields(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Replay | Kind::Stagger => &["attempts", "gap", "name", "with", "before"],
+        Kind::Burst => &[
+            "attempts",
+            "keys",
+            "hold",
+            "connections",
+            "name",
+            "with",
+            "before",
+        ],
+        Kind::Timeout => &["after", "name", "with", "before"],
+        Kind::CutRequest | Kind::CutResponse => &["at", "name", "with", "before"],
+        Kind::Reset => &["after", "end", "name", "with", "before"],
+        Kind::DropResponse | Kind::ChangedHeaders | Kind::Reserialised => {
+            &["name", "with", "before"]
+        }
+    }
+}
+
+fn long_form(cx: &mut Context<'_>, kind: Kind, node: &Node, pattern: &mut Pattern) -> Option<()> {
+    let fields = cx.fields(node, "a pattern", long_fields(kind))?;
+    let read = long_kind(cx, kind, &fields);
+    if let Some(entry) = fields.optional("name") {
+        let word = cx.text(&entry.node, "a name");
+        pattern.name = word.filter(|word| cx.name(word, entry.node.span, Letters::Id));
+    }
+    let captures = cx.names.captures.clone();
+    if let Some(entry) = fields.optional("before") {
+        pattern.before = steps(cx, &entry.node, Each::Trial);
+    }
+    if let Some(entry) = fields.optional("with") {
+        pattern.with = with(cx, &entry.node).unwrap_or_default();
+    }
+    cx.names.captures = captures;
+    fields.finish(cx);
+    pattern.kind = read?;
+    Some(())
+}
+
+fn long_kind(cx: &mut Context<'_>, kind: Kind, fields: &Fields<'_>) -> Option<PatternKind> {
+    // What is not written keeps its default.
+    macro_rules! or_default {
+        ($name:literal, $default:expr, $read:expr) => {
+            match fields.optional($name) {
+                Some(entry) => $read(&mut *cx, &entry.node),
+                None => Some($default),
+            }
+        };
+    }
+    match default_kind(kind) {
+        PatternKind::Replay {
+            attempts: default,
+            gap,
+        } => {
+            let attempts = or_default!("attempts", default, |cx: &mut Context<'_>, node| attempts(
+                cx, node, 2
+            ));
+            let gap = or_default!("gap", gap, |cx: &mut Context<'_>, node| cx.duration(node));
+            Some(PatternKind::Replay {
+                attempts: attempts?,
+                gap: gap?,
+            })
+        }
+        PatternKind::Burst {
+            attempts: default,
+            keys,
+            hold,
+        } => {
+            let attempts = or_default!("attempts", default, |cx: &mut Context<'_>, node| attempts(
+                cx, node, 1
+            ));
+            let keys = or_default!("keys", keys, |cx: &mut Context<'_>, node| cx
+                .small_integer(node, 1..=1000));
+            let hold = or_default!("hold", hold, hold_point);
+            if let Some(entry) = fields.optional("connections") {
+                connections(cx, &entry.node);
+            }
+            let (attempts, keys) = (attempts?, keys?);
+            if attempts * keys < 2 || attempts * keys > 1000 {
+                cx.say(
+                    Diagnostic::error(
+                        Diagnosis::InvalidValue,
+                        format!("a burst of {}", attempts * keys),
+                    )
+                    .at(
+                        fields.span,
+                        "2 to 1000 attempts in one release were expected",
+                    ),
+                );
+                return None;
+            }
+            Some(PatternKind::Burst {
+                attempts,
+                keys,
+                hold: hold?,
+            })
+        }
+        PatternKind::Stagger {
+            attempts: default,
+            gap,
+        } => {
+            let attempts = or_default!("attempts", default, |cx: &mut Context<'_>, node| attempts(
+                cx, node, 2
+            ));
+            let gap = or_default!("gap", gap, when);
+            Some(PatternKind::Stagger {
+                attempts: attempts?,
+                gap: gap?,
+            })
+        }
+        PatternKind::Timeout { after } => {
+            let after = or_default!("after", after, |cx: &mut Context<'_>, node| several(
+                cx, node, when
+            ));
+            Some(PatternKind::Timeout { after: after? })
+        }
+        PatternKind::CutRequest { at } => {
+            let at = or_default!("at", at, |cx: &mut Context<'_>, node| several(
+                cx, node, cut_point
+            ));
+            Some(PatternKind::CutRequest { at: at? })
+        }
+        PatternKind::CutResponse { at } => {
+            let at = or_default!("at", at, |cx: &mut Context<'_>, node| several(
+                cx, node, cut_point
+            ));
+            Some(PatternKind::CutResponse { at: at? })
+        }
+        PatternKind::Reset { after, end } => {
+            let after = or_default!("after", after, reset_after);
+            let end = or_default!("end", end, ending);
+            Some(PatternKind::Reset {
+                after: after?,
+                end: end?,
+            })
+        }
+        kind @ (PatternKind::DropResponse
+        | PatternKind::ChangedHeaders
+        | PatternKind::Reserialised) => Some(kind),
+    }
+}
+
+fn attempts(cx: &mut Context<'_>, node: &Node, least: u32) -> Option<u32> {
+    cx.small_integer(node, least..=1000)
+}
+
+fn hold_point(cx: &mut Context<'_>, node: &Node) -> Option<HoldPoint> {
+    cx.word(
+        node,
+        "a part that can be held back",
+        &[
+            ("head", HoldPoint::Head),
+            ("last_byte", HoldPoint::LastByte),
+            ("all", HoldPoint::All),
+        ],
+    )
+}
+
+fn ending(cx: &mut Context<'_>, node: &Node) -> Option<Ending> {
+    cx.word(
+        node,
+        "a way to end a connection",
+        &[
+            ("rst", Ending::Rst),
+            ("fin", Ending::Fin),
+            ("half_close", Ending::HalfClose),
+        ],
+    )
+}
+
+fn connections(cx: &mut Context<'_>, node: &Node) {
+    if node.text() == Some("each") {
+        return;
+    }
+    if cx.small_integer(node, 1..=1000).is_some() {
+        cx.later(
+            node.span,
+            "`connections: M`",
+            "what works now: `connections: each`, which is the default",
+        );
+    }
+}
+
+/// One value or a list of them, taken in turn.
+fn several<T>(
+    cx: &mut Context<'_>,
+    node: &Node,
+    read: fn(&mut Context<'_>, &Node) -> Option<T>,
+) -> Option<Vec<T>> {
+    let items = cx.items(node);
+    if items.is_empty() {
+        cx.wrong_type(node, "at least one value");
+        return None;
+    }
+    let values: Vec<Option<T>> = items.into_iter().map(|item| read(cx, item)).collect();
+    values.into_iter().collect()
+}
+
+/// `200ms` or `50%` (of H).
+fn when(cx: &mut Context<'_>, node: &Node) -> Option<When> {
+    let text = cx.text(node, "a time such as 200ms, or a share of H such as 50%")?;
+    parse_when(cx, node, &text)
+}
+
+fn parse_when(cx: &mut Context<'_>, node: &Node, text: &str) -> Option<When> {
+    let read = if text.trim_end().ends_with('%') {
+        units::millionths(text.trim()).map(When::ShareOfH)
+    } else {
+        units::duration(text).map(When::After)
+    };
+    match read {
+        Ok(when) => Some(when),
+        Err(expected) => {
+            cx.say_unit(
+                Diagnosis::InvalidDuration,
+                node.span,
+                text,
+                "a time",
+                &expected,
+                "write a time such as `200ms`, or a share of H such as `50%`",
+            );
+            None
+        }
+    }
+}
+
+fn reset_after(cx: &mut Context<'_>, node: &Node) -> Option<ResetAfter> {
+    let text = cx.text(
+        node,
+        "`request_sent`, `answered`, a time such as 30ms, or a share of H such as 25%",
+    )?;
+    match text.as_str() {
+        "request_sent" => Some(ResetAfter::RequestSent),
+        "answered" => Some(ResetAfter::Answered),
+        "sweep" => Some(ResetAfter::Sweep),
+        word if word.starts_with(|first: char| first.is_ascii_digit()) => {
+            parse_when(cx, node, word).map(ResetAfter::At)
+        }
+        word => {
+            cx.unknown_word(
+                node.span,
+                word,
+                "a moment",
+                &["request_sent", "answered", "sweep"],
+            );
+            if let Some(last) = cx.out.last_mut() {
+                last.helps
+                    .push("or a time such as `30ms`, or a share of H such as `25%`".to_owned());
+            }
+            None
+        }
+    }
+}
+
+/// `headers`, `50%`, `-1`.
+fn cut_point(cx: &mut Context<'_>, node: &Node) -> Option<CutPoint> {
+    let text = cx.text(
+        node,
+        "`headers`, a share of the body such as 50%, or bytes before the end such as -1",
+    )?;
+    let percent = || {
+        let ppm = units::millionths(text.trim()).ok()?;
+        u8::try_from(ppm / 10_000)
+            .ok()
+            .filter(|percent| ppm % 10_000 == 0 && *percent < 100)
+    };
+    let before_end = || {
+        let bytes: u32 = text.strip_prefix('-')?.parse().ok()?;
+        (bytes > 0).then_some(bytes)
+    };
+    let point = if text == "headers" {
+        Some(CutPoint::Headers)
+    } else {
+        percent()
+            .map(CutPoint::Percent)
+            .or_else(|| before_end().map(CutPoint::BeforeEnd))
+    };
+    if point.is_none() {
+        cx.say(
+            Diagnostic::error(
+                Diagnosis::InvalidValue,
+                format!("`{text}` is not a place in a message"),
+            )
+            .at(
+                node.span,
+                "`headers`, a whole share of the body below 100%, or `-1` was expected",
+            )
+            .help("write `headers`, `50%` or `-1`"),
+        );
+    }
+    point
+}
+
+/// Reads `with:`; `json` is merged deeply, `null` removes a member.
+fn with(cx: &mut Context<'_>, node: &Node) -> Option<With> {
+    cx.names.words = IN_OPERATION;
+    let fields = cx.fields(node, "`with`", &["json", "headers", "query", "auth"])?;
+    let json = fields
+        .optional("json")
+        .and_then(|entry| cx.json(&entry.node));
+    let headers = fields
+        .optional("headers")
+        .and_then(|entry| headers(cx, &entry.node));
+    let auth = fields
+        .optional("auth")
+        .and_then(|entry| auth::decode(cx, &entry.node));
+    let mut query = Vec::new();
+    if let Some(entry) = fields.optional("query") {
+        for parameter in cx.entries(&entry.node, "a map, one text for each parameter") {
+            let value = cx.template(&parameter.node, "a text", Escape::None, Of::Request);
+            query.extend(value.map(|value| (parameter.name.clone(), value)));
+        }
+    }
+    fields.finish(cx);
+    Some(With {
+        json,
+        headers: headers.unwrap_or_default(),
+        query,
+        auth,
+    })
+}
+
+/// Waits of the pattern's own that are long enough to be told.
+const SLOW: Duration = Duration::from_secs(5);
+
+fn warn_slow(cx: &mut Context<'_>, pattern: &Pattern, span: Span) {
+    let absolute = |when: &When| match when {
+        When::After(duration) => *duration,
+        When::ShareOfH(_) => Duration::ZERO,
+    };
+    let wait = match &pattern.kind {
+        PatternKind::Replay { attempts, gap } => gap.saturating_mul(attempts - 1),
+        PatternKind::Stagger { attempts, gap } => absolute(gap).saturating_mul(attempts - 1),
+        PatternKind::Timeout { after } => after.iter().map(absolute).max().unwrap_or_default(),
+        PatternKind::Reset {
+            after: ResetAfter::At(when),
+            ..
+        } => absolute(when),
+        PatternKind::Burst { .. }
+        | PatternKind::DropResponse
+        | PatternKind::CutRequest { .. }
+        | PatternKind::CutResponse { .. }
+        | PatternKind::Reset { .. }
+        | PatternKind::ChangedHeaders
+        | PatternKind::Reserialised => Duration::ZERO,
+    };
+    if wait >= SLOW {
+        cx.say(
+            Diagnostic::warning(
+                Diagnosis::SlowCase,
+                format!("each trial of this case waits {} s", wait.as_secs()),
+            )
+            .at(span, "")
+            .help("shorten it, or lower `budget.trials`"),
+        );
+    }
+}
