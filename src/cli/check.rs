@@ -2,122 +2,118 @@
 //! without traffic; `--online` tries one clean operation and every probe too.
 
 use super::args::{CheckArgs, CheckFormat, Deny, How, Safety};
-use super::execute::{self, Ended, Forgiving, Job, Outcome};
-use super::exit_code::{Exit, Strictness};
+use super::execute::{self, Ended, Job, Outcome, RunName};
+use super::exit_code::{Exit, ExitRules};
+use super::failure::{Failure, not_supported_yet};
 use super::hosts;
 use super::limits::Limits;
-use super::load::{self, Read, Request};
-use super::message::{Failure, Level, Message, not_supported_yet};
+use super::load::{self, Purpose, Read, Request};
+use super::planned::{self, FIRST};
 use super::progress::Progress;
-use super::rooms::{self, Loaded, Unset};
-use super::run;
 use super::terminal::Terminal;
 use crate::history::{EventKind, Reading};
 use crate::oracle::Ground;
-use crate::plan::{Plan, Seed};
-use serde_json::json;
+use crate::plan::{Plan, TrialId};
+use crate::probe::HostPolicy;
+use crate::scenario::diagnostic::{Files, Severity};
+use crate::scenario::{Diagnostic, Diagnostics, Loaded};
+use anyhow::Context;
+use serde_json::{Value, json};
 use std::fmt::Write;
-
-/// The seed of what is planned only to be counted or tried.
-const SEED: Seed = Seed(1);
 
 /// Checks.
 pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.format == CheckFormat::Sarif {
         return Err(not_supported_yet("--format sarif"));
     }
-    let request = Request {
+    let read = load::read(Request {
         files: &args.files,
         values: &args.values,
         net: &args.net,
         patterns: None,
-        unset: if args.online {
-            Unset::Error
+        purpose: if args.online {
+            Purpose::Send
         } else {
-            Unset::Warning
+            Purpose::Look
         },
+    })?;
+    let of_files = match &read.loaded {
+        Ok(loaded) => &loaded.warnings,
+        Err(diagnostics) => diagnostics,
     };
-    let mut read = load::read(request, load::look(terminal))?;
-    let loaded = read.loaded.take();
-    let mut messages = read.found.unreadable.clone();
+    let mut others = Vec::new();
     let mut plan = None;
-    if let Some(loaded) = &loaded {
-        let (_, secrets) = read.given.resolve(&loaded.secrets);
-        messages.extend(secrets.into_iter().map(|message| Message {
-            // Nothing is sent, so nothing is missing yet.
-            level: if args.online {
-                message.level
-            } else {
-                Level::Warning
-            },
-            ..message
-        }));
-        if read.errors() == 0 {
-            plan = Some(rooms::generate(&loaded.scenarios, SEED, None)?);
+    if let Ok(loaded) = &read.loaded {
+        let declared = loaded
+            .scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.secrets);
+        others = read.given.resolve(declared).1;
+        if !args.online {
+            for diagnostic in &mut others {
+                // Nothing is sent, so nothing is missing yet.
+                diagnostic.severity = Severity::Warning;
+            }
+        }
+        match planned::plan(&loaded.scenarios, FIRST, None) {
+            Ok(planned) => plan = Some(planned),
+            Err(Failure::Because(diagnostic, Exit::Usage)) => others.push(*diagnostic),
+            Err(failure) => return Err(failure),
         }
     }
-    let count = |level: Level| messages.iter().filter(|m| m.level == level).count();
-    let errors = read.told.errors + count(Level::Error);
-    let warnings = read.told.warnings + count(Level::Warning);
-    let denied = args.deny == Some(Deny::Warnings) && warnings > 0;
-    let nothing = read.found.scenarios.is_empty() && errors == 0;
+    let others = Diagnostics::new(Files::default(), others);
+    let errors = of_files.errors() + others.errors();
+    let warnings = of_files.warnings() + others.warnings();
 
     match args.format {
-        CheckFormat::Json => say_json(&read, &messages, errors, warnings, terminal)?,
-        CheckFormat::Text | CheckFormat::Sarif => say_text(&read, &messages, terminal),
+        CheckFormat::Json => say_json(&read, [of_files, &others], terminal)?,
+        CheckFormat::Text | CheckFormat::Sarif => {
+            say_text(of_files, &others.list, terminal);
+        }
     }
-    if errors > 0 || denied {
+    if errors > 0 || (args.deny == Some(Deny::Warnings) && warnings > 0) {
         return Ok(Exit::Usage);
     }
-    if nothing {
+    let (Ok(loaded), Some(plan)) = (&read.loaded, plan) else {
+        return Ok(Exit::Usage);
+    };
+    if loaded.scenarios.is_empty() {
         return Err(load::nothing(&args.files));
     }
-    let (Some(loaded), Some(plan)) = (loaded, plan) else {
-        return Ok(Exit::Pass);
-    };
     if args.format == CheckFormat::Text {
-        terminal.out(&summary(&plan, read.found.scenarios.len()))?;
+        terminal.out(&summary(&plan, read.files))?;
     }
     if args.online {
-        return online(args, &read, &loaded, plan, terminal);
+        return online(args, &read, loaded, plan, terminal);
     }
     Ok(Exit::Pass)
 }
 
-fn say_text(read: &Read, messages: &[Message], terminal: &Terminal) {
-    for message in messages {
-        match message.level {
-            Level::Error => terminal.error(&message.text()),
-            Level::Warning => terminal.warn(message),
-        }
+fn say_text(of_files: &Diagnostics, others: &[Diagnostic], terminal: &Terminal) {
+    for diagnostic in others {
+        terminal.diagnostic(diagnostic);
     }
-    if read.told.errors > 0 {
-        terminal.error(&read.told.text);
+    let text = terminal.words(of_files);
+    if of_files.errors() > 0 {
+        terminal.error(&text);
     } else {
-        terminal.note(&read.told.text);
+        terminal.note(&text);
     }
 }
 
-fn say_json(
-    read: &Read,
-    messages: &[Message],
-    errors: usize,
-    warnings: usize,
-    terminal: &Terminal,
-) -> Result<(), Failure> {
-    let diagnostics: Vec<_> = read
-        .told
-        .json
+fn say_json(read: &Read, all: [&Diagnostics; 2], terminal: &Terminal) -> Result<(), Failure> {
+    let rows: Vec<Value> = all
         .iter()
-        .cloned()
-        .chain(messages.iter().map(Message::json))
+        .flat_map(|diagnostics| diagnostics.rows())
+        .map(|row| row.json())
         .collect();
+    let sum = |count: fn(&Diagnostics) -> usize| -> usize { all.iter().map(|d| count(d)).sum() };
     let document = json!({
         "schema": "retrial.check/1",
-        "files": read.found.scenarios.len(),
-        "errors": errors,
-        "warnings": warnings,
-        "diagnostics": diagnostics,
+        "files": read.files,
+        "errors": sum(Diagnostics::errors),
+        "warnings": sum(Diagnostics::warnings),
+        "diagnostics": rows,
     });
     terminal.out(&format!("{document:#}\n"))
 }
@@ -143,44 +139,45 @@ fn online(
     plan: Plan,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let plan = run::first_controls_only(plan);
+    let plan = planned::first_controls_only(plan);
     let environment = args.values.environment.as_deref();
-    let mut allow_hosts = args.allow_host.clone();
-    if let Some(environment) = environment.and_then(|name| read.project.environments.get(name)) {
-        allow_hosts.extend(environment.allow_hosts.iter().cloned());
-    }
-    hosts::admit(&plan, &allow_hosts)?;
+    let allowed = args.allow_host.iter().chain(&loaded.project.allow_hosts);
+    let hosts = HostPolicy::new(allowed.cloned());
+    hosts::admit(&plan, &hosts, environment)?;
     for warning in hosts::ignored_proxies(&plan, &read.given.env) {
-        terminal.warn(&warning);
+        terminal.diagnostic(&warning);
     }
     let budgets = loaded.scenarios.iter().map(|scenario| &scenario.budget);
     let (limits, _) = Limits::settle(
-        read.project.limits,
+        &loaded.project.limits,
         &How::default(),
         &Safety::default(),
         budgets,
     );
-    let (secrets, _) = read.given.resolve(&loaded.secrets);
-    let header = execute::header(&plan, environment)?;
-    let headline = execute::headline(&plan, &header);
-    let scratch = tempfile::tempdir().map_err(|error| {
-        Failure::World(anyhow::Error::new(error).context("failed to make a temporary folder"))
-    })?;
+    let declared = loaded
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.secrets);
+    let (secrets, _) = read.given.resolve(declared);
+    let name = RunName::new()?;
+    let headline = execute::headline(&plan, environment, &name);
+    let scratch = tempfile::tempdir().context("failed to make a temporary folder")?;
     let job = Job {
-        header,
+        name,
+        environment: args.values.environment.clone(),
         env: read.given.env.clone(),
         secrets,
-        redact: loaded.redact.clone(),
+        redact: loaded.project.redact.clone(),
         limits,
-        allow_hosts,
+        hosts,
         keep: false,
         max_failures: None,
-        strictness: Strictness::Usual,
-        forgiving: Forgiving::No,
-        folder: scratch.path().join("check"),
+        rules: ExitRules::default(),
+        again: Vec::new(),
+        folder: scratch.path().join("run"),
     };
     let progress = Progress::start(terminal, &plan, &headline);
-    match execute::execute(&plan, job, terminal, progress)? {
+    match execute::execute(plan.clone(), &job, terminal, progress)? {
         Ended::Left(signal) => Ok(signal.exit()),
         Ended::Whole(outcome) => {
             let grounds = all_grounds(&outcome);
@@ -219,14 +216,17 @@ fn all_grounds(outcome: &Outcome) -> Vec<Ground> {
 }
 
 fn ending(outcome: &Outcome, grounds: &[Ground]) -> Exit {
-    let found = if grounds.iter().any(|ground| ground.reason.is_error()) {
+    if outcome.judgement.interrupted.is_some() {
+        return outcome.exit;
+    }
+    // There was no case, so only what the controls saw counts.
+    if grounds.iter().any(|ground| ground.reason.is_error()) {
         Exit::Error
     } else if grounds.is_empty() {
         Exit::Pass
     } else {
         Exit::Inconclusive
-    };
-    outcome.exit.and(found)
+    }
 }
 
 fn tell_online(plan: &Plan, outcome: &Outcome, grounds: &[Ground]) -> String {
@@ -289,7 +289,7 @@ fn tell_online(plan: &Plan, outcome: &Outcome, grounds: &[Ground]) -> String {
     text
 }
 
-fn of_scenario(plan: &Plan, trial: Option<crate::plan::TrialId>, scenario: usize) -> bool {
+fn of_scenario(plan: &Plan, trial: Option<TrialId>, scenario: usize) -> bool {
     trial.is_some_and(|id| {
         plan.trials
             .iter()

@@ -2,7 +2,7 @@
 
 use super::args::{Cli, CompletionsArgs};
 use super::exit_code::Exit;
-use super::message::Failure;
+use super::failure::Failure;
 use super::terminal::Terminal;
 use anyhow::Context;
 use clap::CommandFactory;

@@ -5,13 +5,14 @@ use super::args::ExplainArgs;
 use super::catalogue::{CONTRACTS, ContractWords, PATTERNS, PatternWords, Support};
 use super::columns::wrap;
 use super::exit_code::Exit;
+use super::failure::Failure;
 use super::list::every_code;
-use super::load::{self, Request};
-use super::message::{Failure, Message};
-use super::rooms::{self, Unset};
+use super::load::{self, Purpose, Request};
+use super::planned::{self, FIRST};
 use super::terminal::Terminal;
-use crate::codes::Diagnosis;
-use crate::plan::{Effect, Expectation, Extraction, KeyPlace, Plan, PlannedScenario, Role, Seed};
+use crate::codes::{self, Diagnosis};
+use crate::plan::{Effect, Expectation, Extraction, KeyPlace, Plan, PlannedScenario, Role};
+use crate::scenario::Diagnostic;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, F
     }
     let word = thing.trim().to_lowercase();
     let told = if args.example {
-        rooms::example(&word).map(|example| format!("{}\n", example.trim_end()))
+        codes::example(&word).map(|example| format!("{}\n", example.trim_end()))
     } else {
         about(&word)
     };
@@ -48,7 +49,7 @@ fn looks_like_a_file(thing: &str) -> bool {
 
 /// The page of a word; else what the lists say of it.
 fn about(word: &str) -> Option<String> {
-    if let Some(page) = rooms::page(word) {
+    if let Some(page) = codes::page(word) {
         return Some(format!("{}\n", page.trim_end()));
     }
     if let Some(pattern) = PATTERNS.iter().find(|pattern| pattern.name == word) {
@@ -86,7 +87,7 @@ fn of_contract(contract: &ContractWords) -> String {
 }
 
 fn unknown(word: &str, example: bool) -> Failure {
-    let topics = rooms::topics();
+    let topics = codes::topics();
     let known = every_code()
         .into_iter()
         .map(|(_, code, _)| code)
@@ -98,10 +99,10 @@ fn unknown(word: &str, example: bool) -> Failure {
         .min()
         .filter(|(distance, candidate)| *distance * 3 <= candidate.len());
     let message = if example && nearest.is_some_and(|(distance, _)| distance == 0) {
-        Message::error(Diagnosis::Usage, format!("`{word}` has no example"))
+        Diagnostic::error(Diagnosis::Usage, format!("`{word}` has no example"))
             .help(format!("retrial explain {word}"))
     } else {
-        let message = Message::error(Diagnosis::Usage, format!("nothing is called `{word}`"));
+        let message = Diagnostic::error(Diagnosis::Usage, format!("nothing is called `{word}`"));
         match nearest {
             Some((_, near)) => message.help(format!("did you mean `{near}`?")),
             None => {
@@ -109,7 +110,7 @@ fn unknown(word: &str, example: bool) -> Failure {
             }
         }
     };
-    message.exit(Exit::Usage)
+    Failure::because(message, Exit::Usage)
 }
 
 fn plan(args: &ExplainArgs, terminal: &Terminal) -> Result<Plan, Failure> {
@@ -119,10 +120,10 @@ fn plan(args: &ExplainArgs, terminal: &Terminal) -> Result<Plan, Failure> {
         values: &args.values,
         net: &args.net,
         patterns: None,
-        unset: Unset::Warning,
+        purpose: Purpose::Look,
     };
     let (_, loaded) = load::scenarios(request, terminal)?;
-    rooms::generate(&loaded.scenarios, Seed(1), None)
+    planned::plan(&loaded.scenarios, FIRST, None)
 }
 
 /// The scenarios of a plan, each in four paragraphs: what is sent, under which
@@ -316,10 +317,10 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_answered_with_a_suggestion() {
-        let Failure::Message(message, Exit::Usage) = unknown("stuck-kee", false) else {
+        let Failure::Because(message, Exit::Usage) = unknown("stuck-kee", false) else {
             panic!("a usage error");
         };
-        assert_eq!(message.help.as_deref(), Some("did you mean `stuck-key`?"));
+        assert_eq!(message.helps, ["did you mean `stuck-key`?"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The scenario files of `scenarios/`, held in the binary: what people copy from
 //! is what the demo runs.
 
-use super::sources::SourceFile;
+use crate::demo::Flaw;
+use crate::scenario::SourceFile;
 
 /// One file of the gallery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,16 +63,16 @@ impl GalleryFile {
     pub(crate) fn source(&self) -> SourceFile {
         SourceFile {
             name: format!("scenarios/{}", self.name),
-            bytes: self.text.as_bytes().to_vec(),
+            text: Ok(self.text.as_bytes().to_vec()),
         }
     }
 }
 
 /// The files that are aimed at a flaw; all of them, where none is.
-pub(crate) fn aimed_at(flaw: &str) -> Vec<GalleryFile> {
+pub(crate) fn aimed_at(flaw: Flaw) -> Vec<GalleryFile> {
     let aimed: Vec<GalleryFile> = GALLERY
         .iter()
-        .filter(|file| file.catches.contains(&flaw))
+        .filter(|file| file.catches.contains(&flaw.name()))
         .copied()
         .collect();
     if aimed.is_empty() {
@@ -122,9 +123,11 @@ mod tests {
 
     #[test]
     fn every_flaw_has_a_file_that_is_aimed_at_it() {
-        for flaw in crate::cli::rooms::flaws() {
-            let aimed = GALLERY.iter().any(|file| file.catches.contains(&flaw.name));
-            assert!(aimed, "{}", flaw.name);
+        for flaw in Flaw::ALL {
+            let aimed = GALLERY
+                .iter()
+                .any(|file| file.catches.contains(&flaw.name()));
+            assert!(aimed, "{flaw}");
         }
     }
 }

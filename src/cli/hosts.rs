@@ -4,9 +4,11 @@
 //! each connect, at the address itself.
 
 use super::exit_code::Exit;
-use super::message::{Failure, Message};
+use super::failure::Failure;
 use crate::codes::Diagnosis;
 use crate::plan::{Plan, Request};
+use crate::probe::HostPolicy;
+use crate::scenario::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, ToSocketAddrs};
 use url::{Host, Url};
@@ -49,45 +51,34 @@ fn origin(url: &str) -> Option<Origin> {
 }
 
 /// Refuses a plan that names a host which is neither loopback nor allowed.
-pub(crate) fn admit(plan: &Plan, allowed: &[String]) -> Result<(), Failure> {
+pub(crate) fn admit(
+    plan: &Plan,
+    policy: &HostPolicy,
+    environment: Option<&str>,
+) -> Result<(), Failure> {
     for (_, host, port) in origins(plan) {
-        if !is_allowed(&host, allowed) && !is_loopback(&host, port) {
-            return Err(refusal(&host));
+        if !policy.names(&host) && !is_loopback(&host, port) {
+            return Err(Failure::because(
+                Diagnostic::host_not_allowed(&host, environment),
+                Exit::Refused,
+            ));
         }
     }
     Ok(())
 }
 
-/// The refusal E7 of `language.md` section 5.
-pub(crate) fn refusal(host: &str) -> Failure {
-    Message::error(
-        Diagnosis::HostNotAllowed,
-        format!("refusing to send to {host}"),
-    )
-    .note("retrial sends duplicates on purpose; only loopback is allowed without asking")
-    .help(format!(
-        "add \"{host}\" to `environments.<name>.allow_hosts` in retrial.yaml,\n\
-         or pass --allow-host {host} for this run"
-    ))
-    .exit(Exit::Refused)
-}
-
-/// Whether a list of hosts has this one: by name, or by `*.` and a suffix.
-fn is_allowed(host: &str, allowed: &[String]) -> bool {
-    allowed
+/// Whether a plan sends to this machine only.
+pub(crate) fn only_loopback(plan: &Plan) -> bool {
+    origins(plan)
         .iter()
-        .any(|pattern| match pattern.strip_prefix("*.") {
-            Some(suffix) => host
-                .strip_suffix(suffix)
-                .and_then(|rest| rest.strip_suffix('.'))
-                .is_some_and(|rest| !rest.is_empty()),
-            None => pattern == "*" || pattern.eq_ignore_ascii_case(host),
-        })
+        .all(|(_, host, port)| is_loopback(host, *port))
 }
 
 /// Whether the host is this machine, judged by its addresses and not its name:
 /// all of them, and there must be one.
 fn is_loopback(host: &str, port: u16) -> bool {
+    let nobody = HostPolicy::default();
+    let loopback = |address: IpAddr| nobody.check(host, address).is_ok();
     if let Ok(address) = host.parse::<IpAddr>() {
         return loopback(address);
     }
@@ -100,21 +91,9 @@ fn is_loopback(host: &str, port: u16) -> bool {
     }
 }
 
-fn loopback(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => {
-            address.is_loopback()
-                || address
-                    .to_ipv4_mapped()
-                    .is_some_and(|address| address.is_loopback())
-        }
-    }
-}
-
 /// Warns where a proxy of the environment would be used by other programs for
 /// what the plan sends.
-pub(crate) fn ignored_proxies(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Message> {
+pub(crate) fn ignored_proxies(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Diagnostic> {
     let mut warnings = BTreeMap::new();
     for (scheme, host, port) in origins(plan) {
         let Some(variable) = proxy_for(&scheme, env) else {
@@ -128,7 +107,7 @@ pub(crate) fn ignored_proxies(plan: &Plan, env: &BTreeMap<String, String>) -> Ve
     warnings
         .into_iter()
         .map(|(variable, host)| {
-            Message::warning(
+            Diagnostic::warning(
                 Diagnosis::ProxyIgnored,
                 format!("{variable} is set, and proxies are not used yet"),
             )
@@ -165,21 +144,6 @@ fn is_exempt(host: &str, env: &BTreeMap<String, String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(hosts: &[&str]) -> Vec<String> {
-        hosts.iter().map(|host| (*host).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_star_stands_for_names_below_and_not_for_the_name_itself() {
-        let allowed = list(&["*.staging.example.com", "api.example.com"]);
-        assert!(is_allowed("orders.staging.example.com", &allowed));
-        assert!(is_allowed("api.example.com", &allowed));
-        assert!(!is_allowed("staging.example.com", &allowed));
-        assert!(!is_allowed("evilstaging.example.com", &allowed));
-        assert!(!is_allowed("api.example.com.evil.org", &allowed));
-        assert!(!is_allowed("example.com", &list(&[])));
-    }
 
     #[test]
     fn loopback_is_judged_by_the_address() {

@@ -3,8 +3,8 @@
 
 use super::args::{Ci, InitArgs, SchemaOf};
 use super::exit_code::Exit;
-use super::message::{Failure, not_supported_yet};
-use super::rooms;
+use super::failure::{Failure, not_supported_yet};
+use super::schema;
 use super::terminal::Terminal;
 use anyhow::Context;
 use std::fmt::Write;
@@ -89,7 +89,7 @@ pub(crate) fn init(args: &InitArgs, terminal: &Terminal) -> Result<Exit, Failure
             return Err(not_supported_yet(flag));
         }
     }
-    let schema = format!("{:#}\n", rooms::schema(SchemaOf::Scenario)?);
+    let schema = format!("{:#}\n", schema::of(SchemaOf::Scenario));
     let mut files = vec![
         ("retrial.yaml", PROJECT),
         ("scenarios/create-order.yaml", SCENARIO),

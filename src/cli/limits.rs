@@ -4,10 +4,11 @@
 
 use super::args::{How, Safety};
 use super::exit_code::Exit;
-use super::message::{Failure, Message};
+use super::failure::Failure;
 use crate::codes::Diagnosis;
+use crate::engine::Caps;
 use crate::plan::{Plan, Role};
-use crate::scenario::Budget;
+use crate::scenario::{self, Budget, Diagnostic};
 use std::time::Duration;
 
 /// Requests that are sent where nobody says otherwise.
@@ -16,17 +17,6 @@ const REQUESTS: u64 = 100_000;
 const RATE_ELSEWHERE: f64 = 200.0;
 /// The time that a run takes where nobody says otherwise.
 const TIME: Duration = Duration::from_secs(600);
-
-/// `limits:` of the project file.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct ProjectLimits {
-    /// The most requests.
-    pub(crate) requests: Option<u64>,
-    /// The most requests a second.
-    pub(crate) rate: Option<f64>,
-    /// The most time.
-    pub(crate) time: Option<Duration>,
-}
 
 /// What holds for a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,16 +36,16 @@ pub(crate) struct Limits {
 impl Limits {
     /// What holds, and what of the flags was cut down to the project's limits.
     pub(crate) fn settle<'a>(
-        project: ProjectLimits,
+        project: &scenario::Limits,
         how: &How,
         safety: &Safety,
         budgets: impl Iterator<Item = &'a Budget> + Clone,
-    ) -> (Self, Vec<Message>) {
+    ) -> (Self, Vec<Diagnostic>) {
         let mut warnings = Vec::new();
         let mut cut = |flag: &str, above: bool| {
             if above {
                 warnings.push(
-                    Message::warning(
+                    Diagnostic::warning(
                         Diagnosis::OverLimit,
                         format!("{flag} asks for more than `limits` in the project file allow"),
                     )
@@ -116,19 +106,34 @@ impl Limits {
         if least <= self.requests {
             return Ok(());
         }
-        Err(Message::error(
-            Diagnosis::OverLimit,
-            format!(
-                "the plan sends at least {least} requests, and {} are allowed",
-                self.requests
-            ),
-        )
-        .note("nothing was sent")
-        .help(
-            "plan fewer with --trials or --case, or raise the cap with --max-requests\n\
+        Err(Failure::because(
+            Diagnostic::error(
+                Diagnosis::OverLimit,
+                format!(
+                    "the plan sends at least {least} requests, and {} are allowed",
+                    self.requests
+                ),
+            )
+            .note("nothing was sent")
+            .help(
+                "plan fewer with --trials or --case, or raise the cap with --max-requests\n\
              (or `limits.requests` in retrial.yaml, which no flag raises)",
-        )
-        .exit(Exit::Refused))
+            ),
+            Exit::Refused,
+        ))
+    }
+
+    /// What the engine is told: loopback has no limit of its own.
+    pub(crate) fn caps(&self, only_loopback: bool) -> Caps {
+        Caps {
+            requests: self.requests,
+            rate: if only_loopback {
+                self.rate_loopback
+            } else {
+                self.rate_elsewhere
+            },
+            time: self.time,
+        }
     }
 }
 
@@ -155,7 +160,7 @@ fn least_requests(plan: &Plan) -> u64 {
 mod tests {
     use super::*;
 
-    fn settle(project: ProjectLimits, how: &How, budgets: &[Budget]) -> (Limits, usize) {
+    fn settle(project: &scenario::Limits, how: &How, budgets: &[Budget]) -> (Limits, usize) {
         let (limits, warnings) = Limits::settle(project, how, &Safety::default(), budgets.iter());
         (limits, warnings.len())
     }
@@ -167,17 +172,17 @@ mod tests {
             rate: Some(1000.0),
             ..How::default()
         };
-        let (limits, warnings) = settle(ProjectLimits::default(), &how, &[]);
+        let (limits, warnings) = settle(&scenario::Limits::default(), &how, &[]);
         assert_eq!(limits.time, Duration::from_secs(3600));
         assert_eq!(limits.rate_elsewhere, Some(1000.0));
         assert_eq!(warnings, 0);
 
-        let project = ProjectLimits {
+        let project = scenario::Limits {
             time: Some(Duration::from_secs(60)),
             rate: Some(100.0),
             requests: None,
         };
-        let (limits, warnings) = settle(project, &how, &[]);
+        let (limits, warnings) = settle(&project, &how, &[]);
         assert_eq!(limits.time, Duration::from_secs(60));
         assert_eq!(limits.rate_elsewhere, Some(100.0));
         assert_eq!(warnings, 2);
@@ -190,7 +195,7 @@ mod tests {
             rate: Some(5000.0),
             ..Budget::default()
         };
-        let (limits, _) = settle(ProjectLimits::default(), &How::default(), &[greedy]);
+        let (limits, _) = settle(&scenario::Limits::default(), &How::default(), &[greedy]);
         assert_eq!(limits.time, TIME);
         assert_eq!(limits.rate_elsewhere, Some(RATE_ELSEWHERE));
         let modest = Budget {
@@ -203,7 +208,7 @@ mod tests {
             jobs: Some(8),
             ..How::default()
         };
-        let (limits, _) = settle(ProjectLimits::default(), &how, &[modest]);
+        let (limits, _) = settle(&scenario::Limits::default(), &how, &[modest]);
         assert_eq!(limits.time, Duration::from_secs(5));
         assert_eq!(limits.rate_loopback, Some(10.0));
         assert_eq!(limits.jobs, Some(2));
@@ -211,7 +216,7 @@ mod tests {
 
     #[test]
     fn loopback_has_no_rate_of_its_own() {
-        let (limits, _) = settle(ProjectLimits::default(), &How::default(), &[]);
+        let (limits, _) = settle(&scenario::Limits::default(), &How::default(), &[]);
         assert_eq!(limits.rate_loopback, None);
         assert_eq!(limits.rate_elsewhere, Some(200.0));
         assert_eq!(limits.requests, 100_000);

@@ -4,16 +4,14 @@ use super::args::{ListArgs, ListFormat};
 use super::catalogue::{CONTRACTS, PATTERNS, Support};
 use super::columns::columns;
 use super::exit_code::Exit;
-use super::load::{self, Request};
-use super::message::Failure;
-use super::rooms::{self, Unset};
+use super::failure::Failure;
+use super::load::{self, Purpose, Request};
+use super::planned::{self, FIRST};
 use super::terminal::Terminal;
 use crate::codes::{Diagnosis, Hazard, Reason};
-use crate::plan::{Plan, Seed};
+use crate::demo::Flaw;
+use crate::plan::Plan;
 use serde_json::{Value, json};
-
-/// The seed of what is planned only to be listed.
-const SEED: Seed = Seed(1);
 
 /// A list: the same rows for people and for programs.
 struct List {
@@ -53,10 +51,10 @@ fn plan(args: &ListArgs, terminal: &Terminal) -> Result<Plan, Failure> {
         values: &args.values,
         net: &args.net,
         patterns: None,
-        unset: Unset::Warning,
+        purpose: Purpose::Look,
     };
     let (_, loaded) = load::scenarios(request, terminal)?;
-    rooms::generate(&loaded.scenarios, SEED, None)
+    planned::plan(&loaded.scenarios, FIRST, None)
 }
 
 fn scenarios(plan: &Plan) -> List {
@@ -234,22 +232,21 @@ fn severity(code: &str) -> Option<&'static str> {
 }
 
 fn flaws() -> List {
-    let flaws = rooms::flaws();
     List {
         header: &["Flaw", "Caught under", "What it does"],
-        rows: flaws
+        rows: Flaw::ALL
             .iter()
             .map(|flaw| {
                 vec![
-                    flaw.name.to_owned(),
-                    flaw.hazard.to_owned(),
-                    flaw.line.to_owned(),
+                    flaw.name().to_owned(),
+                    flaw.hazard().to_owned(),
+                    flaw.line().to_owned(),
                 ]
             })
             .collect(),
-        json: flaws
+        json: Flaw::ALL
             .iter()
-            .map(|flaw| json!({"flaw": flaw.name, "hazard": flaw.hazard, "does": flaw.line}))
+            .map(|flaw| json!({"flaw": flaw.name(), "hazard": flaw.hazard(), "does": flaw.line()}))
             .collect(),
     }
 }

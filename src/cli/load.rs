@@ -3,13 +3,22 @@
 
 use super::args::{Net, Size, Values};
 use super::exit_code::Exit;
-use super::message::{Failure, Message};
-use super::rooms::{self, Loaded, Look, Overrides, Project, Sources, Told, Unset};
+use super::failure::Failure;
 use super::sources::Found;
 use super::terminal::Terminal;
 use super::values::Given;
 use crate::codes::Diagnosis;
+use crate::scenario::{self, Diagnostic, Diagnostics, Loaded, Profile, Settings, Sources};
 use std::path::PathBuf;
+
+/// Whether what is read is going to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is only looked at: a variable that is not set is worth a warning.
+    Look,
+    /// It is sent: a variable that is not set is an error.
+    Send,
+}
 
 /// What a command that works on scenarios asks for.
 #[derive(Debug, Clone, Copy)]
@@ -22,106 +31,73 @@ pub(crate) struct Request<'a> {
     pub(crate) net: &'a Net,
     /// The size of the standard patterns.
     pub(crate) patterns: Option<Size>,
-    /// What an unset variable is.
-    pub(crate) unset: Unset,
+    /// What for.
+    pub(crate) purpose: Purpose,
 }
 
 /// Everything that was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Read {
-    /// The files.
-    pub(crate) found: Found,
+    /// The folder of the project.
+    pub(crate) folder: PathBuf,
+    /// How many scenario files there are.
+    pub(crate) files: usize,
     /// Values from outside.
     pub(crate) given: Given,
-    /// The project.
-    pub(crate) project: Project,
-    /// The scenarios; `None` where something is wrong.
-    pub(crate) loaded: Option<Loaded>,
-    /// What the scenario room said.
-    pub(crate) told: Told,
-}
-
-impl Read {
-    /// How many errors there are in all.
-    pub(crate) fn errors(&self) -> usize {
-        self.told.errors + self.found.unreadable.len()
-    }
-}
-
-/// How diagnostics on stderr look.
-pub(crate) fn look(terminal: &Terminal) -> Look {
-    Look {
-        color: terminal.errors_colored(),
-        ascii: terminal.ascii,
-        width: terminal.width,
-    }
+    /// What the files say, or what is wrong with them.
+    pub(crate) loaded: Result<Loaded, Diagnostics>,
 }
 
 /// Reads everything and prints nothing.
-pub(crate) fn read(request: Request<'_>, look: Look) -> Result<Read, Failure> {
-    let found = Found::project(request.values.project.as_deref(), request.files)?;
-    let project = match found
-        .project
-        .as_ref()
-        .map(|file| rooms::project(file, look))
-    {
-        None => Project::default(),
-        Some(Ok(project)) => project,
-        // The project's errors are told with those of the scenarios, which are
-        // looked for where they usually are.
-        Some(Err(told)) if told.errors == 0 => Project::default(),
-        Some(Err(told)) => {
-            return Ok(Read {
-                found,
-                told,
-                ..Read::default()
-            });
-        }
-    };
-    let found = found.scenarios(request.files, &project.scenarios)?;
-    let env_files = request
-        .values
-        .environment
-        .as_deref()
-        .and_then(|name| project.environments.get(name))
-        .map_or_else(Vec::new, |environment| {
-            environment
-                .env_files
-                .iter()
-                .map(|file| found.folder.join(file))
-                .collect()
-        });
-    let given = Given::read(request.values, &env_files)?;
-    let mut read = Read {
-        found,
-        given,
-        project,
-        ..Read::default()
-    };
-    if read.found.scenarios.is_empty() && read.found.unreadable.is_empty() {
-        return Ok(read);
-    }
-    let overrides = Overrides {
+pub(crate) fn read(request: Request<'_>) -> Result<Read, Failure> {
+    let values = request.values;
+    let environment = values.environment.as_deref();
+    let found = Found::project(values.project.as_deref(), request.files, environment)
+        .with_scenarios(request.files)?;
+    let given = Given::read(values, &found.outline.env_files)?;
+    let files = found.scenarios.len();
+    let folder = found.folder.clone();
+    let settings = Settings {
+        environment: values.environment.clone(),
         target: request.net.target.clone(),
-        ca_file: request.net.ca_file.clone(),
+        vars: given.vars.clone(),
+        secrets: given.secrets.keys().cloned().collect(),
+        profile: request.patterns.map(profile),
+        ca_file: request
+            .net
+            .ca_file
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned()),
         insecure: request.net.insecure,
         timeout: request.net.timeout,
-        patterns: request.patterns,
+        for_run: request.purpose == Purpose::Send,
     };
-    let sources = Sources {
-        found: &read.found,
-        given: &read.given,
-        environment: request.values.environment.as_deref(),
-        overrides: &overrides,
-        unset: request.unset,
-    };
-    if !read.found.scenarios.is_empty() {
-        (read.loaded, read.told) = rooms::load(sources, look)?;
+    let loaded = scenario::load(&sources(found, &given, settings));
+    Ok(Read {
+        folder,
+        files,
+        given,
+        loaded,
+    })
+}
+
+/// What the scenario room reads from.
+pub(crate) fn sources(found: Found, given: &Given, settings: Settings) -> Sources {
+    Sources {
+        scenarios: found.scenarios,
+        project: found.project,
+        used: found.used,
+        environment: given.env.clone(),
+        settings,
     }
-    if !read.found.unreadable.is_empty() {
-        read.loaded = None;
+}
+
+fn profile(size: Size) -> Profile {
+    match size {
+        Size::Quick => Profile::Quick,
+        Size::Standard => Profile::Standard,
+        Size::Thorough => Profile::Thorough,
     }
-    Ok(read)
 }
 
 /// Reads everything, prints what is wrong with it, and ends where that is an
@@ -130,32 +106,24 @@ pub(crate) fn scenarios(
     request: Request<'_>,
     terminal: &Terminal,
 ) -> Result<(Read, Loaded), Failure> {
-    let mut read = read(request, look(terminal))?;
-    say(&read, terminal);
-    if read.errors() > 0 {
-        return Err(Failure::Told(Exit::Usage));
-    }
-    match read.loaded.take() {
-        Some(loaded) if !loaded.scenarios.is_empty() => Ok((read, loaded)),
-        Some(_) | None => Err(nothing(request.files)),
-    }
-}
-
-/// Prints what is wrong; warnings only where they are wanted.
-pub(crate) fn say(read: &Read, terminal: &Terminal) {
-    for message in &read.found.unreadable {
-        terminal.error(&message.text());
-    }
-    if read.told.errors > 0 {
-        terminal.error(&read.told.text);
-    } else {
-        terminal.note(&read.told.text);
+    let read = read(request)?;
+    match &read.loaded {
+        Err(diagnostics) => {
+            terminal.error(&terminal.words(diagnostics));
+            Err(Failure::Told(Exit::Usage))
+        }
+        Ok(loaded) if loaded.scenarios.is_empty() => Err(nothing(request.files)),
+        Ok(loaded) => {
+            terminal.note(&terminal.words(&loaded.warnings));
+            let loaded = loaded.clone();
+            Ok((read, loaded))
+        }
     }
 }
 
 /// There is no scenario.
 pub(crate) fn nothing(files: &[PathBuf]) -> Failure {
-    let message = Message::error(Diagnosis::NothingToRun, "no scenario was found");
+    let message = Diagnostic::error(Diagnosis::NothingToRun, "no scenario was found");
     let message = if files.is_empty() {
         message
             .note("looked for the `scenarios:` of retrial.yaml, else scenarios/**/*.yaml")
@@ -163,5 +131,5 @@ pub(crate) fn nothing(files: &[PathBuf]) -> Failure {
     } else {
         message.note("the folders named hold no .yaml file")
     };
-    message.exit(Exit::Nothing)
+    Failure::because(message, Exit::NothingToRun)
 }

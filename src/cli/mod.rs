@@ -2,7 +2,7 @@
 //! opens the files that people name. It may use every room, and none may use it.
 //!
 //! A command is a function from its arguments to an exit code or a
-//! [`Failure`](message::Failure); how both end up on the screen is said here,
+//! [`Failure`]; how both end up on the screen is said here,
 //! once.
 
 mod args;
@@ -14,6 +14,7 @@ mod demo;
 mod execute;
 mod exit_code;
 mod explain;
+mod failure;
 mod gallery;
 mod hosts;
 mod init;
@@ -21,10 +22,9 @@ mod limits;
 mod list;
 mod load;
 mod man;
-mod message;
+mod planned;
 mod progress;
 mod report;
-mod rooms;
 mod run;
 mod schema;
 mod sources;
@@ -37,7 +37,7 @@ use args::{Cli, Command, Screen};
 use clap::Parser;
 use clap::error::ErrorKind;
 use exit_code::Exit;
-use message::{Failure, not_supported_yet};
+use failure::{Failure, not_supported_yet};
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -100,40 +100,9 @@ fn misunderstood(error: &clap::Error) -> Exit {
             let plain = text.to_string();
             let told = plain.strip_prefix("error: ").unwrap_or(&plain);
             let (headline, rest) = told.split_once('\n').unwrap_or((told, ""));
-            let message = message::Message::error(crate::codes::Diagnosis::Usage, headline);
-            terminal.error(&format!("{}{rest}", message.text()));
-            Exit::Usage
-        }
-    }
-}
-
-impl Failure {
-    /// Says what is to be said, and how to end.
-    fn say(self, terminal: &Terminal) -> Exit {
-        match self {
-            Self::Message(message, exit) => {
-                terminal.error(&message.text());
-                exit
-            }
-            Self::Told(exit) => exit,
-            Self::World(error) => {
-                terminal.error(&Self::words(&error));
-                Exit::Error
-            }
-        }
-    }
-
-    /// An error of the world in one line, causes after colons.
-    fn words(error: &anyhow::Error) -> String {
-        format!("error: {error:#}\n")
-    }
-
-    /// The failure as an error, for places where it is one of several.
-    fn into_error(self) -> anyhow::Error {
-        match self {
-            Self::Message(message, _) => anyhow::anyhow!(message.headline),
-            Self::Told(_) => anyhow::anyhow!("see above"),
-            Self::World(error) => error,
+            let exit = Failure::usage(headline).say(&terminal);
+            terminal.error(rest);
+            exit
         }
     }
 }

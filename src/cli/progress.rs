@@ -1,16 +1,17 @@
 //! What is shown while a run goes on: a bar on a terminal, a line a scenario
-//! elsewhere. It reads the events that are recorded anyway and can be thrown
-//! away without loss.
+//! elsewhere. It reads what the engine tells anyway and can be thrown away
+//! without loss.
 
 use super::args::ProgressStyle;
 use super::terminal::Terminal;
-use crate::history::{Event, EventKind, Phase};
+use crate::engine::Notice;
+use crate::history::{EventKind, Phase};
 use crate::plan::{Plan, TrialId};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often a bar is drawn anew though nothing happened.
+/// How often a bar is drawn.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The progress of one run.
@@ -46,12 +47,18 @@ impl Progress {
     }
 
     /// What the terminal asks for, below a line that says which run it is.
-    pub(crate) fn start(terminal: &Terminal, plan: &Plan, header: &str) -> Self {
+    pub(crate) fn start(terminal: &Terminal, plan: &Plan, headline: &str) -> Self {
         let shown = match terminal.progress {
             ProgressStyle::None => Shown::Nothing,
-            ProgressStyle::Bar => Shown::Bar(bar(terminal, plan, header)),
+            ProgressStyle::Bar => {
+                // Braces in a URL would be read as a placeholder.
+                let headline = headline.replace('{', "{{").replace('}', "}}");
+                let below = "{bar:30} {pos}/{len} trials  {elapsed}  {wide_msg}";
+                let template = format!("{headline}\n{below}");
+                Shown::Bar(bar(terminal, plan.trials.len(), &template))
+            }
             ProgressStyle::Lines | ProgressStyle::Auto => {
-                terminal.note(&format!("{header}\n"));
+                terminal.note(&format!("{headline}\n"));
                 Shown::Lines(terminal.clone())
             }
         };
@@ -62,25 +69,38 @@ impl Progress {
         }
     }
 
-    /// Takes note of an event.
-    pub(crate) fn event(&mut self, event: &Event) {
-        if let EventKind::Phase { scenario, phase } = event.kind {
-            self.phase(scenario, phase);
-        }
-        if let (Some(trial), Shown::Bar(bar)) = (event.trial, &self.shown) {
-            if self.seen.insert(trial) {
-                bar.set_position(self.seen.len() as u64);
+    /// Takes note of what the engine tells.
+    pub(crate) fn notice(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Event(event) => {
+                if let EventKind::Phase { scenario, phase } = event.kind {
+                    self.phase(scenario, phase, None);
+                }
+                if let (Some(trial), Shown::Bar(bar)) = (event.trial, &self.shown)
+                    && self.seen.insert(trial)
+                {
+                    bar.set_position(self.seen.len() as u64);
+                }
             }
+            Notice::Progress {
+                scenario,
+                phase,
+                done,
+                total,
+            } => self.phase(*scenario, *phase, Some((*done, *total))),
         }
     }
 
-    fn phase(&mut self, scenario: usize, phase: Phase) {
+    fn phase(&mut self, scenario: usize, phase: Phase, of: Option<(usize, usize)>) {
         let Some(words) = self.scenarios.get(scenario) else {
             return;
         };
         match &self.shown {
             Shown::Nothing => {}
-            Shown::Bar(bar) => bar.set_message(format!("{}: {}", words.name, doing(phase))),
+            Shown::Bar(bar) => {
+                let of = of.map_or_else(String::new, |(done, total)| format!(" {done}/{total}"));
+                bar.set_message(format!("{}: {}{of}", words.name, doing(phase)));
+            }
             Shown::Lines(terminal) => {
                 if self.begun.insert(scenario) {
                     terminal.note(&format!(
@@ -98,6 +118,16 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A bar on stderr, whether or not the system calls it a terminal.
+pub(crate) fn bar(terminal: &Terminal, length: usize, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = BarStyle::with_template(template) {
+        bar.set_style(style.progress_chars(if terminal.ascii { "=> " } else { "━╸─" }));
+    }
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 fn words(plan: &Plan) -> Vec<ScenarioWords> {
@@ -132,21 +162,6 @@ fn words(plan: &Plan) -> Vec<ScenarioWords> {
             }
         })
         .collect()
-}
-
-fn bar(terminal: &Terminal, plan: &Plan, header: &str) -> ProgressBar {
-    let bar =
-        ProgressBar::with_draw_target(Some(plan.trials.len() as u64), ProgressDrawTarget::stderr());
-    let template = format!(
-        "{}\n{{bar:30}} {{pos}}/{{len}} trials  {{elapsed}}  {{wide_msg}}",
-        // Braces in a URL would be read as a placeholder.
-        header.replace('{', "{{").replace('}', "}}")
-    );
-    if let Ok(style) = BarStyle::with_template(&template) {
-        bar.set_style(style.progress_chars(if terminal.ascii { "=> " } else { "━╸─" }));
-    }
-    bar.enable_steady_tick(TICK);
-    bar
 }
 
 fn doing(phase: Phase) -> &'static str {

@@ -2,17 +2,18 @@
 //! interrupted or killed in the middle.
 
 use super::args::ReportArgs;
-use super::execute::{Forgiving, ending};
-use super::exit_code::{Exit, Strictness};
-use super::message::{Failure, Message, not_supported_yet};
-use super::rooms;
-use super::run;
+use super::exit_code::{Exit, ExitRules};
+use super::failure::{Failure, not_supported_yet};
 use super::sources::Found;
 use super::terminal::Terminal;
-use super::written;
+use super::written::{self, Written};
 use crate::codes::Diagnosis;
 use crate::contract::Contract;
-use std::path::{Path, PathBuf};
+use crate::oracle::{self, JudgeOptions};
+use crate::record::{self, Folder, HISTORY, PLAN, REPORT, RecordError};
+use crate::report::{self, BuildOptions, exit_code};
+use crate::scenario::Diagnostic;
+use std::path::Path;
 
 /// Judges and renders.
 pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -27,64 +28,63 @@ pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> Result<Exit, Fai
         return Err(not_supported_yet("several runs"));
     };
     let folder = find(run, args.project.as_deref())?;
-    let (mut plan, history) = rooms::read_run(&folder)?;
+    let mut plan = record::read_plan(&folder.file(PLAN)).map_err(anyhow::Error::new)?;
+    let (history, completeness) =
+        record::read_history(&folder.file(HISTORY)).map_err(anyhow::Error::new)?;
+    if !completeness.ended {
+        terminal.note("the record ends before the run was through; what is there is judged\n");
+    }
     if args.contract.is_some() {
         for scenario in &mut plan.scenarios {
             scenario.contract = Contract::core();
         }
     }
-    let strictness = if args.strict {
-        Strictness::Strict
-    } else {
-        Strictness::Usual
+    let rules = ExitRules {
+        strict: args.strict,
+        exit_zero: args.exit_zero,
     };
-    let forgiving = if args.exit_zero {
-        Forgiving::Yes
-    } else {
-        Forgiving::No
+    let judgement = oracle::judge(
+        &plan,
+        &history,
+        JudgeOptions {
+            strict: args.strict,
+        },
+    );
+    let options = BuildOptions {
+        rules,
+        ..BuildOptions::default()
     };
-    let judgement = rooms::judge(&plan, &history, strictness)?;
-    let exit = ending(&judgement, strictness, forgiving);
-    let report = rooms::build_report(&plan, &history, &judgement, exit)?;
+    let report = report::build(&plan, &history, &judgement, &options);
 
-    let out = args.out.clone().unwrap_or_else(|| folder.clone());
+    let out = args.out.as_deref().unwrap_or(folder.path());
     // A run that was killed has no report yet; an old report is left alone unless
     // somebody asks for a new one.
     let asked = !wishes.is_empty() || args.out.is_some();
-    let files = if asked || !folder.join("report.json").exists() {
-        written::write(&report, &wishes, &out, args.junit_inconclusive)
+    let files = if asked || !folder.file(REPORT).exists() {
+        written::write(&report, &wishes, out, args.junit_inconclusive)
     } else {
-        written::Written::default()
+        Written::default()
     };
-    let place = (!files.files.is_empty()).then_some((out.as_path(), files.files.as_slice()));
-    run::show(&report, place, terminal)?;
-    let mut exit = exit;
+    written::show(&report, written::told(out, &files.files), terminal)?;
+    let mut exit = exit_code(&judgement, rules);
     for trouble in &files.trouble {
-        terminal.error(&Failure::words(trouble));
+        terminal.trouble(trouble);
         exit = exit.and(Exit::Error);
     }
     Ok(exit)
 }
 
 /// The folder of a run: as named, or by its id below the project's folder.
-fn find(run: &str, project: Option<&Path>) -> Result<PathBuf, Failure> {
-    let named = PathBuf::from(run);
-    if named.join("plan.json").is_file() {
-        return Ok(named);
-    }
-    let found = Found::project(project, &[])?;
-    let by_id = found.folder.join(".retrial/runs").join(run);
-    if by_id.join("plan.json").is_file() {
-        return Ok(by_id);
-    }
-    Err(
-        Message::error(Diagnosis::Usage, format!("there is no run `{run}`"))
-            .note(format!(
-                "looked at {} and {}",
-                named.display(),
-                by_id.display()
-            ))
-            .help("name a run's id or its folder, the one that holds plan.json")
-            .exit(Exit::Usage),
-    )
+fn find(run: &str, project: Option<&Path>) -> Result<Folder, Failure> {
+    let found = Found::project(project, &[], None);
+    record::find(run, &found.folder).map_err(|error| match error {
+        RecordError::UnknownRun { .. } | RecordError::NoRun(_) => Failure::because(
+            Diagnostic::error(Diagnosis::Usage, error.to_string()).help(format!(
+                "name a run's id, its folder, or `last`; ids are looked for in {}",
+                found.folder.join(record::RUNS).display()
+            )),
+            Exit::Usage,
+        ),
+        error => Failure::World(anyhow::Error::new(error)),
+    })
 }

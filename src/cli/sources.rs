@@ -2,12 +2,12 @@
 //! scenario room's business; this file knows folders, globs and names only.
 
 use super::exit_code::Exit;
-use super::message::{Failure, Message};
-use super::rooms;
+use super::failure::Failure;
 use crate::codes::Diagnosis;
+use crate::scenario::{Diagnostic, Outline, SourceFile, outline, uses};
 use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -20,162 +20,110 @@ const READ_AT_MOST: u64 = (1 << 20) + 1;
 const USUAL_GLOB: &str = "scenarios/**/*.yaml";
 
 /// The project file's name.
-pub(crate) const PROJECT_FILE: &str = "retrial.yaml";
-
-/// A file and its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SourceFile {
-    /// The file as the user named it, for messages and reports.
-    pub(crate) name: String,
-    /// At most 1 MiB and a byte.
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// A file that another one names under `use`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UsedFile {
-    /// The name of the file that uses it.
-    pub(crate) by: String,
-    /// The words under `use`.
-    pub(crate) written: String,
-    /// The file.
-    pub(crate) file: SourceFile,
-}
+const PROJECT_FILE: &str = "retrial.yaml";
 
 /// Every file of a command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Found {
     /// The project file, if there is one.
     pub(crate) project: Option<SourceFile>,
-    /// The folder that paths of the project and its runs are relative to.
+    /// What it says of files.
+    pub(crate) outline: Outline,
+    /// The folder that its globs and its runs are relative to.
     pub(crate) folder: PathBuf,
     /// The scenarios.
     pub(crate) scenarios: Vec<SourceFile>,
-    /// What they use, and what that uses.
-    pub(crate) used: Vec<UsedFile>,
-    /// Files that could not be read.
-    pub(crate) unreadable: Vec<Message>,
+    /// What they use, and what that uses, by its path.
+    pub(crate) used: BTreeMap<String, SourceFile>,
 }
 
 impl Found {
     /// The project file for scenarios at these places: the one that a flag names,
     /// else the first one upwards from the first scenario to the repository's root.
-    pub(crate) fn project(flag: Option<&Path>, files: &[PathBuf]) -> Result<Self, Failure> {
+    pub(crate) fn project(
+        flag: Option<&Path>,
+        files: &[PathBuf],
+        environment: Option<&str>,
+    ) -> Self {
         let path = match flag {
             Some(path) if path.is_dir() => Some(path.join(PROJECT_FILE)),
             Some(path) => Some(path.to_owned()),
             None => search_upwards(files.first().map_or(Path::new("."), PathBuf::as_path)),
         };
-        let Some(path) = path else {
-            return Ok(Self {
-                folder: PathBuf::from("."),
-                ..Self::default()
-            });
-        };
-        let project = read(&path).map_err(|message| message.exit(Exit::Usage))?;
-        let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-        Ok(Self {
-            project: Some(project),
-            folder: if folder.as_os_str().is_empty() {
-                PathBuf::from(".")
-            } else {
-                folder
-            },
+        let folder = path
+            .as_deref()
+            .and_then(Path::parent)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let project = path.map(|path| read(&path));
+        Self {
+            outline: project
+                .as_ref()
+                .map(|file| outline(file, environment))
+                .unwrap_or_default(),
+            project,
+            folder,
             ..Self::default()
-        })
+        }
     }
 
     /// The same with the scenarios: the files and folders named, else what the
     /// project's globs match.
-    pub(crate) fn scenarios(
-        mut self,
-        files: &[PathBuf],
-        globs: &[String],
-    ) -> Result<Self, Failure> {
-        let named: BTreeSet<PathBuf> = files
-            .iter()
-            .filter(|path| !path.is_dir())
-            .map(|path| tidy(path))
-            .collect();
+    pub(crate) fn with_scenarios(mut self, files: &[PathBuf]) -> Result<Self, Failure> {
+        let mut named = BTreeSet::new();
         let mut paths = Vec::new();
         if files.is_empty() {
             let usual = [USUAL_GLOB.to_owned()];
-            let globs = if globs.is_empty() { &usual[..] } else { globs };
+            let globs = match self.outline.scenarios.as_slice() {
+                [] => &usual[..],
+                globs => globs,
+            };
             paths.extend(matching(&self.folder, globs)?);
         }
         for file in files {
             if file.is_dir() {
-                paths.extend(matching(
-                    file,
-                    &["**/*.yaml".to_owned(), "**/*.yml".to_owned()],
-                )?);
+                let globs = ["**/*.yaml".to_owned(), "**/*.yml".to_owned()];
+                paths.extend(matching(file, &globs)?);
             } else {
+                named.insert(shown(&tidy(file)));
                 paths.push(tidy(file));
             }
         }
         let mut seen = BTreeSet::new();
         paths.retain(|path| seen.insert(path.clone()));
-        for path in &paths {
-            match read(path) {
-                Ok(file) => self.scenarios.push(file),
-                Err(message) => self.unreadable.push(message),
-            }
-        }
+        self.scenarios = paths.iter().map(|path| read(path)).collect();
         self.follow_uses();
         // A fragment that lies among the scenarios is no scenario of its own.
-        let fragments: BTreeSet<String> = self
-            .used
-            .iter()
-            .map(|used| used.file.name.clone())
-            .collect();
-        self.scenarios.retain(|file| {
-            !fragments.contains(&file.name) || named.contains(Path::new(&file.name))
-        });
+        let used = &self.used;
+        self.scenarios
+            .retain(|file| !used.contains_key(&file.name) || named.contains(&file.name));
         Ok(self)
     }
 
     fn follow_uses(&mut self) {
-        let mut queue: VecDeque<SourceFile> = self.scenarios.iter().cloned().collect();
-        let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
-        while let Some(file) = queue.pop_front() {
-            for written in rooms::uses(&file) {
-                if !seen.insert((file.name.clone(), written.clone())) {
-                    continue;
-                }
-                let folder = Path::new(&file.name).parent().unwrap_or(Path::new(""));
-                match read(&tidy(&folder.join(&written))) {
-                    Ok(used) => {
-                        queue.push_back(used.clone());
-                        self.used.push(UsedFile {
-                            by: file.name.clone(),
-                            written,
-                            file: used,
-                        });
-                    }
-                    Err(message) => self
-                        .unreadable
-                        .push(message.note(format!("{} uses it", file.name))),
-                }
+        let mut waiting: Vec<String> = self.scenarios.iter().flat_map(uses).collect();
+        while let Some(path) = waiting.pop() {
+            if self.used.contains_key(&path) {
+                continue;
             }
+            let file = read(Path::new(&path));
+            waiting.extend(uses(&file));
+            self.used.insert(path, file);
         }
     }
 }
 
 /// Reads a file, but not more of it than a scenario may have.
-fn read(path: &Path) -> Result<SourceFile, Message> {
+fn read(path: &Path) -> SourceFile {
     let mut bytes = Vec::new();
-    File::open(path)
+    let text = File::open(path)
         .and_then(|file| file.take(READ_AT_MOST).read_to_end(&mut bytes))
-        .map_err(|error| {
-            Message::error(
-                Diagnosis::UnreadableFile,
-                format!("failed to read {}: {error}", path.display()),
-            )
-        })?;
-    Ok(SourceFile {
+        .map(|_| bytes)
+        .map_err(|error| error.to_string());
+    SourceFile {
         name: shown(path),
-        bytes,
-    })
+        text,
+    }
 }
 
 fn search_upwards(start: &Path) -> Option<PathBuf> {
@@ -207,19 +155,23 @@ fn search_upwards(start: &Path) -> Option<PathBuf> {
 /// The files below a folder that globs match, sorted; hidden folders are left
 /// out, what version control ignores is not: scenarios may be generated.
 fn matching(folder: &Path, globs: &[String]) -> Result<Vec<PathBuf>, Failure> {
-    let mut builder = OverrideBuilder::new(folder);
-    for glob in globs {
-        builder.add(glob).map_err(|error| {
-            Message::error(
+    let wrong = |glob: &str, error: &ignore::Error| {
+        Failure::because(
+            Diagnostic::error(
                 Diagnosis::InvalidValue,
                 format!("`{glob}` is no glob: {error}"),
             )
-            .exit(Exit::Usage)
-        })?;
+            .note("`scenarios` of the project file says so"),
+            Exit::Usage,
+        )
+    };
+    let mut builder = OverrideBuilder::new(folder);
+    for glob in globs {
+        builder.add(glob).map_err(|error| wrong(glob, &error))?;
     }
     let overrides = builder
         .build()
-        .map_err(|error| Failure::World(anyhow::Error::new(error)))?;
+        .map_err(|error| wrong(&globs.join(", "), &error))?;
     let mut paths: Vec<PathBuf> = WalkBuilder::new(folder)
         .standard_filters(false)
         .hidden(true)
@@ -265,12 +217,12 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn folder_with(files: &[&str]) -> tempfile::TempDir {
+    fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for file in files {
+        for (file, text) in files {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "scenario: a\n").unwrap();
+            fs::write(path, text).unwrap();
         }
         folder
     }
@@ -284,45 +236,79 @@ mod tests {
             .collect()
     }
 
+    fn project_at(path: PathBuf) -> Found {
+        Found::project(None, &[path], None)
+    }
+
     #[test]
     fn the_project_file_is_found_upwards_but_not_above_the_repository() {
-        let folder = folder_with(&["retrial.yaml", "repo/scenarios/a.yaml"]);
+        let folder = folder_with(&[
+            ("retrial.yaml", "version: 1"),
+            ("repo/scenarios/a.yaml", ""),
+        ]);
         let file = folder.path().join("repo/scenarios/a.yaml");
-        let found = Found::project(None, std::slice::from_ref(&file)).unwrap();
-        assert!(found.project.is_some());
+        assert!(project_at(file.clone()).project.is_some());
         fs::create_dir(folder.path().join("repo/.git")).unwrap();
-        let found = Found::project(None, &[file]).unwrap();
-        assert_eq!(found.project, None);
+        assert_eq!(project_at(file).project, None);
     }
 
     #[test]
     fn without_names_the_globs_of_the_project_are_searched() {
-        let folder = folder_with(&["scenarios/b.yaml", "scenarios/deep/a.yaml", "other/c.yaml"]);
+        let folder = folder_with(&[
+            ("scenarios/b.yaml", ""),
+            ("scenarios/deep/a.yaml", ""),
+            ("other/c.yaml", ""),
+        ]);
         let base = Found {
             folder: folder.path().to_owned(),
             ..Found::default()
         };
-        let usual = base.clone().scenarios(&[], &[]).unwrap();
+        let usual = base.clone().with_scenarios(&[]).unwrap();
         assert_eq!(
             names(folder.path(), &usual),
             ["scenarios/b.yaml", "scenarios/deep/a.yaml"]
         );
-        let own = base.scenarios(&[], &["other/*.yaml".to_owned()]).unwrap();
+        fs::write(
+            folder.path().join("retrial.yaml"),
+            "scenarios: [other/*.yaml]",
+        )
+        .unwrap();
+        let own = Found::project(Some(folder.path()), &[], None)
+            .with_scenarios(&[])
+            .unwrap();
         assert_eq!(names(folder.path(), &own), ["other/c.yaml"]);
     }
 
     #[test]
-    fn a_folder_is_searched_and_a_missing_file_is_told() {
-        let folder = folder_with(&["x/a.yml", "x/.hidden/b.yaml", "x/retrial.yaml"]);
-        let found = Found::default()
-            .scenarios(
-                &[folder.path().join("x"), folder.path().join("none.yaml")],
-                &[],
-            )
-            .unwrap();
-        assert_eq!(names(folder.path(), &found), ["x/a.yml"]);
-        assert_eq!(found.unreadable.len(), 1);
-        assert_eq!(found.unreadable[0].code, Diagnosis::UnreadableFile);
+    fn a_folder_is_searched_and_a_missing_file_is_kept_to_be_told() {
+        let folder = folder_with(&[
+            ("x/a.yml", ""),
+            ("x/.hidden/b.yaml", ""),
+            ("x/retrial.yaml", ""),
+        ]);
+        let named = [folder.path().join("x"), folder.path().join("none.yaml")];
+        let found = Found::default().with_scenarios(&named).unwrap();
+        assert_eq!(names(folder.path(), &found), ["x/a.yml", "none.yaml"]);
+        assert!(found.scenarios[1].text.is_err());
+    }
+
+    #[test]
+    fn what_others_use_is_read_and_is_no_scenario_unless_it_is_named() {
+        let folder = folder_with(&[
+            ("a.yaml", "use: [common/b.yaml]"),
+            ("common/b.yaml", "use: [c.yaml]"),
+            ("common/c.yaml", "use: [b.yaml]"),
+        ]);
+        let all = [folder.path().to_owned()];
+        let found = Found::default().with_scenarios(&all).unwrap();
+        assert_eq!(names(folder.path(), &found), ["a.yaml"]);
+        assert_eq!(found.used.len(), 2);
+        let named = [
+            folder.path().to_owned(),
+            folder.path().join("common/b.yaml"),
+        ];
+        let found = Found::default().with_scenarios(&named).unwrap();
+        assert_eq!(names(folder.path(), &found), ["a.yaml", "common/b.yaml"]);
     }
 
     #[test]
@@ -330,7 +316,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("big.yaml");
         fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
-        assert_eq!(read(&path).unwrap().bytes.len(), (1 << 20) + 1);
+        assert_eq!(read(&path).text.unwrap().len(), (1 << 20) + 1);
     }
 
     #[test]

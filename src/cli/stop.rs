@@ -35,12 +35,11 @@ impl Signal {
         }
     }
 
-    /// The signal of this name, as a history has it.
-    pub(crate) fn named(name: &str) -> Self {
-        if name == "SIGTERM" {
-            Self::Terminate
-        } else {
-            Self::Interrupt
+    /// Its name, as a history has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
         }
     }
 }
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!(first, Asked::Finish(Signal::Interrupt));
         let second = first.next(Signal::Terminate);
         assert_eq!(second, Asked::Leave(Signal::Terminate));
-        assert_eq!(Signal::named("SIGTERM").exit().code(), 143);
-        assert_eq!(Signal::named("SIGINT").exit().code(), 130);
+        assert_eq!(Signal::Terminate.exit().code(), 143);
+        assert_eq!(Signal::Interrupt.exit().code(), 130);
     }
 }

@@ -5,7 +5,9 @@
 //! closed its end of a pipe has seen enough; that is no error.
 
 use super::args::{Color, ProgressStyle, Screen};
-use super::message::{Failure, Message};
+use super::failure::Failure;
+use crate::scenario::diagnostic::{Files, Style, render};
+use crate::scenario::{Diagnostic, Diagnostics};
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal, Write};
 
@@ -23,6 +25,8 @@ pub(crate) struct Terminal {
     pub(crate) ascii: bool,
     /// Whether only errors are told beside what was asked for.
     pub(crate) quiet: bool,
+    /// Whether reports tell more than a reader usually needs.
+    pub(crate) verbose: bool,
     /// How progress is shown; never `Auto`.
     pub(crate) progress: ProgressStyle,
 }
@@ -78,6 +82,7 @@ impl Terminal {
             width: width(&around),
             ascii: screen.ascii,
             quiet: screen.quiet,
+            verbose: screen.verbose > 0,
             progress,
         }
     }
@@ -88,7 +93,7 @@ impl Terminal {
     }
 
     /// Whether stderr is coloured.
-    pub(crate) fn errors_colored(&self) -> bool {
+    fn errors_colored(&self) -> bool {
         self.err == ColorChoice::Always
     }
 
@@ -128,9 +133,34 @@ impl Terminal {
         }
     }
 
-    /// Prints a warning; nothing when only errors are wanted.
-    pub(crate) fn warn(&self, message: &Message) {
-        self.note(&message.text());
+    /// Prints a diagnostic; a warning only where those are wanted.
+    pub(crate) fn diagnostic(&self, diagnostic: &Diagnostic) {
+        use crate::scenario::diagnostic::Severity;
+        let text = render(&Files::default(), diagnostic, self.style());
+        match diagnostic.severity {
+            Severity::Error => self.error(&text),
+            Severity::Warning => self.note(&text),
+        }
+    }
+
+    /// Prints an error of the world in one line, causes after colons.
+    pub(crate) fn trouble(&self, error: &anyhow::Error) {
+        self.error(&format!("error: {error:#}\n"));
+    }
+
+    /// Diagnostics as they are printed on stderr.
+    pub(crate) fn words(&self, diagnostics: &Diagnostics) -> String {
+        diagnostics.render(self.style())
+    }
+
+    /// The frame is always drawn with ASCII: it is what compilers have taught
+    /// people and editors to read.
+    fn style(&self) -> Style {
+        Style {
+            color: self.errors_colored(),
+            ascii: true,
+            width: self.width,
+        }
     }
 }
 

@@ -1,16 +1,15 @@
 //! Variables, environment values and secrets, and which source outranks which
 //! (`language.md` section 12).
 
-use super::args::{Values, scalar};
+use super::args::Values;
 use super::exit_code::Exit;
-use super::message::{Failure, Message};
+use super::failure::Failure;
 use crate::codes::Diagnosis;
+use crate::history::Redactor;
+use crate::scenario::{Diagnostic, SecretFrom, SecretSource, flag_value};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// Secrets shorter than this are not hidden: they would eat the evidence.
-const SHORTEST_SECRET: usize = 6;
+use std::path::Path;
 
 /// What the process and the flags say, before any scenario is read.
 #[derive(Debug, Clone, Default)]
@@ -23,24 +22,16 @@ pub(crate) struct Given {
     pub(crate) secrets: BTreeMap<String, String>,
 }
 
-/// Where a scenario's `secrets:` says that a secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SecretFrom {
-    /// A variable of the environment.
-    Env(String),
-    /// A file, its path already resolved.
-    File(PathBuf),
-}
-
 impl Given {
     /// Reads flags, files and the process's environment. `env_files` of the
     /// chosen environment come below those of the flags.
-    pub(crate) fn read(values: &Values, env_files: &[PathBuf]) -> Result<Self, Failure> {
+    pub(crate) fn read(values: &Values, env_files: &[String]) -> Result<Self, Failure> {
         let process: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let mut env = BTreeMap::new();
-        for file in env_files.iter().chain(&values.env_file) {
+        let files = env_files.iter().map(Path::new);
+        for file in files.chain(values.env_file.iter().map(AsRef::as_ref)) {
             env.extend(read_env_file(file)?);
         }
         env.extend(process.clone());
@@ -49,7 +40,8 @@ impl Given {
             vars.extend(read_vars_file(file)?);
         }
         vars.extend(
-            named(&process, "RETRIAL_VAR_").map(|(name, value)| (name.to_owned(), scalar(value))),
+            named(&process, "RETRIAL_VAR_")
+                .map(|(name, value)| (name.to_owned(), flag_value(value))),
         );
         for variable in &values.var {
             vars.insert(variable.name.clone(), variable.value.clone());
@@ -67,48 +59,47 @@ impl Given {
     }
 
     /// The values of the secrets that scenarios declare, and what is wrong with
-    /// them. A secret that is not there is an error only where something is sent,
-    /// so the caller decides.
-    pub(crate) fn resolve(
+    /// them: an error for one that is not there, a warning for one that is too
+    /// short to be hidden.
+    pub(crate) fn resolve<'a>(
         &self,
-        declared: &BTreeMap<String, SecretFrom>,
-    ) -> (BTreeMap<String, String>, Vec<Message>) {
+        declared: impl IntoIterator<Item = &'a SecretSource>,
+    ) -> (BTreeMap<String, String>, Vec<Diagnostic>) {
         let mut values = self.secrets.clone();
-        let mut messages = Vec::new();
-        for (name, from) in declared {
-            if values.contains_key(name) {
+        let mut diagnostics = Vec::new();
+        for secret in declared {
+            if values.contains_key(&secret.name) {
                 continue;
             }
-            match self.read_secret(name, from) {
+            match self.read_secret(secret) {
                 Ok(value) => {
-                    values.insert(name.clone(), value);
+                    values.insert(secret.name.clone(), value);
                 }
-                Err(message) => messages.push(*message),
+                Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
-        messages.extend(
-            values
-                .iter()
-                .filter(|(_, value)| value.len() < SHORTEST_SECRET)
-                .map(|(name, _)| {
-                    Message::warning(
-                        Diagnosis::ShortSecret,
-                        format!("the secret `{name}` is shorter than {SHORTEST_SECRET} characters"),
-                    )
-                    .note("it is not hidden in reports: it would be hidden inside other words too")
-                }),
-        );
-        (values, messages)
+        let redactor = Redactor::new(values.clone(), [], []);
+        diagnostics.extend(redactor.too_short().into_iter().map(|name| {
+            Diagnostic::warning(
+                Diagnosis::ShortSecret,
+                format!("the secret `{name}` is too short to be hidden"),
+            )
+            .note("hidden wherever its letters stand, it would eat the evidence")
+        }));
+        (values, diagnostics)
     }
 
-    fn read_secret(&self, name: &str, from: &SecretFrom) -> Result<String, Box<Message>> {
-        match from {
+    fn read_secret(&self, secret: &SecretSource) -> Result<String, Box<Diagnostic>> {
+        let name = &secret.name;
+        let declared = format!("declared at {}:{}", secret.place.file, secret.place.line);
+        match &secret.from {
             SecretFrom::Env(variable) => self.env.get(variable).cloned().ok_or_else(|| {
                 Box::new(
-                    Message::error(
+                    Diagnostic::error(
                         Diagnosis::UnsetEnvironment,
                         format!("the secret `{name}` comes from `{variable}`, which is not set"),
                     )
+                    .note(declared)
                     .help(format!(
                         "set {variable} or RETRIAL_SECRET_{name}, or pass --secret-file"
                     )),
@@ -118,11 +109,13 @@ impl Given {
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
                 .map_err(|error| {
                     Box::new(
-                        Message::error(
+                        Diagnostic::error(
                             Diagnosis::UnreadableFile,
-                            format!("failed to read {}: {error}", path.display()),
+                            format!("failed to read {path}: {error}"),
                         )
-                        .note(format!("the secret `{name}` comes from this file")),
+                        .note(format!(
+                            "the secret `{name}` comes from this file, {declared}"
+                        )),
                     )
                 }),
         }
@@ -192,11 +185,13 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 fn unreadable(path: &Path, what: &str) -> Failure {
-    Message::error(
-        Diagnosis::UnreadableFile,
-        format!("failed to read {}: {what}", path.display()),
+    Failure::because(
+        Diagnostic::error(
+            Diagnosis::UnreadableFile,
+            format!("failed to read {}: {what}", path.display()),
+        ),
+        Exit::Usage,
     )
-    .exit(Exit::Usage)
 }
 
 #[cfg(test)]
@@ -211,6 +206,17 @@ mod tests {
         assert_eq!(parse_secrets("a=1\nhunter2\n"), Err(2));
     }
 
+    fn declared(name: &str, variable: &str) -> SecretSource {
+        SecretSource {
+            name: name.to_owned(),
+            from: SecretFrom::Env(variable.to_owned()),
+            place: crate::plan::Place {
+                file: "a.yaml".to_owned(),
+                line: 3,
+            },
+        }
+    }
+
     #[test]
     fn a_declared_secret_gives_way_to_one_that_was_given() {
         let given = Given {
@@ -218,16 +224,17 @@ mod tests {
             secrets: BTreeMap::from([("a".to_owned(), "from-flag-1".to_owned())]),
             vars: BTreeMap::new(),
         };
-        let declared = BTreeMap::from([
-            ("a".to_owned(), SecretFrom::Env("TOKEN".to_owned())),
-            ("b".to_owned(), SecretFrom::Env("TOKEN".to_owned())),
-            ("c".to_owned(), SecretFrom::Env("NOWHERE".to_owned())),
-        ]);
-        let (values, messages) = given.resolve(&declared);
+        let all = [
+            declared("a", "TOKEN"),
+            declared("b", "TOKEN"),
+            declared("c", "NOWHERE"),
+        ];
+        let (values, diagnostics) = given.resolve(&all);
         assert_eq!(values["a"], "from-flag-1");
         assert_eq!(values["b"], "from-env-1");
-        assert_eq!(messages.len(), 1);
-        assert_eq!(messages[0].code, Diagnosis::UnsetEnvironment);
+        assert_eq!(diagnostics.len(), 1);
+        assert_eq!(diagnostics[0].code, "unset-environment-variable");
+        assert_eq!(diagnostics[0].notes, ["declared at a.yaml:3"]);
     }
 
     #[test]
@@ -236,8 +243,8 @@ mod tests {
             secrets: BTreeMap::from([("pin".to_owned(), "12345".to_owned())]),
             ..Given::default()
         };
-        let (_, messages) = given.resolve(&BTreeMap::new());
-        assert_eq!(messages[0].code, Diagnosis::ShortSecret);
-        assert!(!messages[0].text().contains("12345"));
+        let (_, diagnostics) = given.resolve([]);
+        assert_eq!(diagnostics[0].code, "short-secret");
+        assert!(!format!("{diagnostics:?}").contains("12345"));
     }
 }

@@ -2,10 +2,13 @@
 
 use super::args::{JunitInconclusive, ReportKind, ReportWish};
 use super::exit_code::Exit;
-use super::message::{Failure, Message, not_supported_yet};
-use super::rooms::{self, Rendering};
+use super::failure::{Failure, not_supported_yet};
+use super::terminal::Terminal;
 use crate::codes::Diagnosis;
+use crate::record::write_file;
+use crate::render::{self, Charset, Format, RenderOptions, Verbosity, render};
 use crate::report::Report;
+use crate::scenario::Diagnostic;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -16,9 +19,11 @@ pub(crate) fn wishes(flags: &[ReportWish], project: &[String]) -> Result<Vec<Rep
     if flags.is_empty() {
         for words in project {
             wishes.push(words.parse().map_err(|error: String| {
-                Message::error(Diagnosis::InvalidValue, error)
-                    .note("`reports` of the project file asks for it")
-                    .exit(Exit::Usage)
+                Failure::because(
+                    Diagnostic::error(Diagnosis::InvalidValue, error)
+                        .note("`reports` of the project file asks for it"),
+                    Exit::Usage,
+                )
             })?);
         }
     }
@@ -87,20 +92,65 @@ fn write_one(
     path: &Path,
     junit: JunitInconclusive,
 ) -> anyhow::Result<()> {
-    let rendering = match kind {
-        ReportKind::Junit => Rendering::Junit(junit),
-        ReportKind::Json => Rendering::Json,
+    let format = match kind {
+        ReportKind::Junit => Format::Junit,
+        ReportKind::Json => Format::Json,
         ReportKind::Later(kind) => anyhow::bail!("`{kind}` is not supported yet"),
     };
-    let bytes = rooms::render(report, &rendering).map_err(Failure::into_error)?;
-    let failed = || format!("failed to write {}", path.display());
+    let options = RenderOptions {
+        junit_inconclusive: match junit {
+            JunitInconclusive::Error => render::JunitInconclusive::Error,
+            JunitInconclusive::Skipped => render::JunitInconclusive::Skipped,
+            JunitInconclusive::Failure => render::JunitInconclusive::Failure,
+        },
+        ..RenderOptions::default()
+    };
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
     {
-        std::fs::create_dir_all(parent).with_context(failed)?;
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make the folder `{}`", parent.display()))?;
     }
-    std::fs::write(path, bytes).with_context(failed)
+    write_file(path, &render(report, format, &options))?;
+    Ok(())
+}
+
+/// Prints the report as people read it; `written` is the folder, then its files.
+pub(crate) fn show(
+    report: &Report,
+    written: Vec<String>,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let options = RenderOptions {
+        width: terminal.width,
+        color: terminal.colored(),
+        charset: if terminal.ascii {
+            Charset::Ascii
+        } else {
+            Charset::Unicode
+        },
+        verbosity: match (terminal.quiet, terminal.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        },
+        written,
+        ..RenderOptions::default()
+    };
+    let bytes = render(report, Format::Terminal, &options);
+    terminal.out(&String::from_utf8_lossy(&bytes))
+}
+
+/// The folder and its files, as the last line of a report tells them.
+pub(crate) fn told(folder: &Path, files: &[String]) -> Vec<String> {
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let folder = format!("{}/", folder.display().to_string().trim_end_matches('/'));
+    std::iter::once(folder)
+        .chain(files.iter().cloned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,7 +167,7 @@ mod tests {
         );
         assert!(matches!(
             wishes(&[], &project),
-            Err(Failure::Message(_, Exit::Usage))
+            Err(Failure::Because(_, Exit::Usage))
         ));
     }
 

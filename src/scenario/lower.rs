@@ -7,7 +7,7 @@ use super::document::pattern::Circumstances;
 use super::document::request::free_name;
 use super::document::{Context, Fields, Letters, contract, effect, pattern, request, target};
 use super::load::{Settings, severity};
-use super::node::{Entry, Node, Scalar, Value};
+use super::node::{Entry, Node, Value};
 use super::parts::{
     Auth, Body, Each, Effect, Invariant, KeyPlace, Operation, Population, Request, Row, Step,
     Target, Threshold,
@@ -319,8 +319,8 @@ fn vars(cx: &mut Context<'_>, fields: &Fields<'_>, given: &Given<'_>) {
     cx.values.set("vars", Json::Object(serde_json::Map::new()));
     cx.values_in_auth
         .set("vars", Json::Object(serde_json::Map::new()));
-    for (name, text) in &given.settings.vars {
-        define(cx, name, Scalar::of_flag(text).json());
+    for (name, value) in &given.settings.vars {
+        define(cx, name, value.clone());
     }
     let own = fields.optional("vars").map_or(&[][..], |entry| {
         cx.entries(&entry.node, "a map of variables, e.g. `{amount: 1999}`")

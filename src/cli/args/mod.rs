@@ -7,7 +7,7 @@ mod run;
 mod value;
 
 pub(crate) use run::{How, JunitInconclusive, Net, RunArgs, Safety, Size, Values, What};
-pub(crate) use value::{ReportKind, ReportWish, SeedChoice, scalar};
+pub(crate) use value::{ReportKind, ReportWish, SeedChoice};
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -413,7 +413,12 @@ pub(crate) struct DemoArgs {
     )]
     pub(crate) listen: SocketAddr,
     /// A PostgreSQL or SQLite database for the shop, in place of a temporary file
-    #[arg(long, value_name = "URL", env = "RETRIAL_STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RETRIAL_STORE",
+        hide_env_values = true
+    )]
     pub(crate) store: Option<String>,
     /// The seed of the trials; random without it
     #[arg(long, value_name = "HEX|random", env = "RETRIAL_SEED")]

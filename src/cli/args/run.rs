@@ -2,7 +2,8 @@
 //! share. Flags of later versions are here too: hidden, so that nobody is led to
 //! them, and recognised, so that nobody is told that they do not exist.
 
-use super::value::{ReportWish, SeedChoice, Variable, rate, some_duration as duration};
+use super::value::{ReportWish, SeedChoice, Variable, some_duration as duration};
+use crate::scenario::units::rate;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
