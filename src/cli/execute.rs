@@ -171,7 +171,7 @@ pub(crate) fn execute(
     // and the report is made from there.
     let trouble = writer.and_then(|writer| writer.finish().err());
     let history = match ran? {
-        Ran::Through(history) => history,
+        Ran::Through(history) => *history,
         Ran::Left(signal) => return Ok(Ended::Left(signal)),
     };
     let (judgement, report, exit) = judge(&plan, &history, job);
@@ -257,7 +257,7 @@ fn options(plan: &Plan, job: &Job) -> Asking {
 }
 
 enum Ran {
-    Through(History),
+    Through(Box<History>),
     Left(Signal),
 }
 
@@ -303,7 +303,7 @@ fn run(
         tokio::select! {
             biased;
             history = engine::run(Arc::clone(plan), options, observer, after_round) => {
-                history.map(Ran::Through).map_err(|error| anyhow!(error))
+                history.map(|history| Ran::Through(Box::new(history))).map_err(|error| anyhow!(error))
             }
             signal = stop::asked_to_leave(asked) => Ok(Ran::Left(signal)),
         }

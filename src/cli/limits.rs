@@ -16,7 +16,7 @@ const REQUESTS: u64 = 100_000;
 /// Requests a second to hosts other than loopback where nobody says otherwise.
 const RATE_ELSEWHERE: f64 = 200.0;
 /// The time that a run takes where nobody says otherwise.
-const TIME: Duration = Duration::from_secs(600);
+const TIME: Duration = Duration::from_mins(10);
 
 /// What holds for a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -168,22 +168,22 @@ mod tests {
     #[test]
     fn a_flag_raises_the_built_in_caps_but_not_the_projects() {
         let how = How {
-            time: Some(Duration::from_secs(3600)),
+            time: Some(Duration::from_hours(1)),
             rate: Some(1000.0),
             ..How::default()
         };
         let (limits, warnings) = settle(&scenario::Limits::default(), &how, &[]);
-        assert_eq!(limits.time, Duration::from_secs(3600));
+        assert_eq!(limits.time, Duration::from_hours(1));
         assert_eq!(limits.rate_elsewhere, Some(1000.0));
         assert_eq!(warnings, 0);
 
         let project = scenario::Limits {
-            time: Some(Duration::from_secs(60)),
+            time: Some(Duration::from_mins(1)),
             rate: Some(100.0),
             requests: None,
         };
         let (limits, warnings) = settle(&project, &how, &[]);
-        assert_eq!(limits.time, Duration::from_secs(60));
+        assert_eq!(limits.time, Duration::from_mins(1));
         assert_eq!(limits.rate_elsewhere, Some(100.0));
         assert_eq!(warnings, 2);
     }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_scenario_only_lowers() {
         let greedy = Budget {
-            time: Some(Duration::from_secs(7200)),
+            time: Some(Duration::from_hours(2)),
             rate: Some(5000.0),
             ..Budget::default()
         };

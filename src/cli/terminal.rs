@@ -32,6 +32,10 @@ pub(crate) struct Terminal {
 }
 
 /// The variables that decide how output looks.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a variable of the environment that is set or not"
+)]
 struct Surroundings {
     no_color: bool,
     force_color: bool,

@@ -3,6 +3,11 @@
 //! Every flag can be given as `RETRIAL_<FLAG>` too. This file does not know what
 //! the commands do.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments of arguments are help texts, which a terminal shows as they are"
+)]
+
 mod run;
 mod value;
 

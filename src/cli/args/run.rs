@@ -2,6 +2,11 @@
 //! share. Flags of later versions are here too: hidden, so that nobody is led to
 //! them, and recognised, so that nobody is told that they do not exist.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments of arguments are help texts, which a terminal shows as they are"
+)]
+
 use super::value::{ReportWish, SeedChoice, Variable, some_duration as duration};
 use crate::scenario::units::rate;
 use clap::builder::FalseyValueParser;
