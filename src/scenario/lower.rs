@@ -466,7 +466,7 @@ fn scenario_row(
     let operations = operations(cx, fields);
     let effects = effects(cx, fields, &operations);
     let together = together(cx, fields, &effects);
-    let invariants = invariants(cx, fields, &effects);
+    let invariants = invariants(cx, fields);
     let cleanup = fields
         .optional("cleanup")
         .map(|entry| request::steps(cx, &entry.node, Each::Run))
@@ -607,7 +607,7 @@ fn together(cx: &mut Context<'_>, fields: &Fields<'_>, effects: &[Effect]) -> Ve
     let mut groups = Vec::new();
     for list in lists {
         let mut group = Vec::new();
-        for item in cx.items(list) {
+        for item in list.items() {
             let Some(name) = cx.text(item, "the name of an effect") else {
                 continue;
             };
@@ -650,17 +650,19 @@ fn say_unknown_effect(cx: &mut Context<'_>, span: Span, name: &str, known: &BTre
     );
 }
 
-fn invariants(cx: &mut Context<'_>, fields: &Fields<'_>, _effects: &[Effect]) -> Vec<Invariant> {
+fn invariants(cx: &mut Context<'_>, fields: &Fields<'_>) -> Vec<Invariant> {
     let Some(entry) = fields.optional("invariants") else {
         return Vec::new();
     };
     let declared = declared_effects(fields);
-    let items = cx.items(&entry.node);
+    let items = entry.node.items();
     items
         .into_iter()
         .filter_map(|item| invariant(cx, item, &declared))
         .collect()
 }
+
+const BRACES: &str = "${{";
 
 /// An expression over effects and `vars`; the variables are put in place.
 fn invariant(cx: &mut Context<'_>, node: &Node, effects: &BTreeSet<&str>) -> Option<Invariant> {
@@ -684,7 +686,6 @@ fn invariant(cx: &mut Context<'_>, node: &Node, effects: &BTreeSet<&str>) -> Opt
         return None;
     }
     // The same parser as for expressions: an invariant is one without its braces.
-    const BRACES: &str = "${{";
     let wrapped = Template(format!("{BRACES}{text}}}}}"));
     if let Err(error) = Template::parse_check(&wrapped.0) {
         cx.say(
@@ -705,23 +706,20 @@ fn invariant(cx: &mut Context<'_>, node: &Node, effects: &BTreeSet<&str>) -> Opt
         let span = scalar.locate(cx.files, node.span, range);
         let root = name.name.split('.').next().unwrap_or_default().to_owned();
         if root == "vars" {
-            match cx.values.lookup(&name.name).cloned() {
-                Some(value) => {
-                    expression = replace_name(&expression, &name.name, &value.to_string())
-                }
-                None => {
-                    ok = false;
-                    let known: Vec<&str> = cx.names.vars.iter().map(String::as_str).collect();
-                    let help = format!("variables defined: {}", known.join(", "));
-                    cx.say(
-                        Diagnostic::error(
-                            Diagnosis::UndefinedValue,
-                            format!("`{}` is not defined here", name.name),
-                        )
-                        .at(span, "")
-                        .help(help),
-                    );
-                }
+            if let Some(value) = cx.values.lookup(&name.name).cloned() {
+                expression = replace_name(&expression, &name.name, &value.to_string());
+            } else {
+                ok = false;
+                let known: Vec<&str> = cx.names.vars.iter().map(String::as_str).collect();
+                let help = format!("variables defined: {}", known.join(", "));
+                cx.say(
+                    Diagnostic::error(
+                        Diagnosis::UndefinedValue,
+                        format!("`{}` is not defined here", name.name),
+                    )
+                    .at(span, "")
+                    .help(help),
+                );
             }
         } else if effects.contains(root.as_str()) {
             used.insert(root);

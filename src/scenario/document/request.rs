@@ -387,7 +387,7 @@ fn pairs(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Pairs> {
     let expected = format!("a map, one text for {what}");
     let mut found = Vec::new();
     for entry in cx.entries(node, &expected) {
-        for item in cx.items(&entry.node) {
+        for item in entry.node.items() {
             if let Some(value) = cx.template(
                 item,
                 &format!("a text for `{}`", entry.name),
@@ -460,7 +460,7 @@ fn multipart(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Part>> {
     let before = cx.out.len();
     let mut parts = Vec::new();
     for entry in cx.entries(node, "a map, one text or `{file: …}` for each part") {
-        for item in cx.items(&entry.node) {
+        for item in entry.node.items() {
             parts.extend(part(cx, &entry.name, item));
         }
     }
@@ -534,11 +534,13 @@ fn key(cx: &mut Context<'_>, node: &Node) -> Option<Key> {
                 quoted: false,
             });
         }
-        return header_name(cx, &word, node.span).then(|| Key {
+        let ok = header_name(cx, &word, node.span);
+        let key = Key {
             place: KeyPlace::Header(word),
             value: None,
             quoted: false,
-        });
+        };
+        return ok.then_some(key);
     }
     if matches!(node.value, Value::List(_)) {
         cx.wrong_type(node, expected);
@@ -818,6 +820,8 @@ pub(crate) fn free_name(cx: &mut Context<'_>, name: &str, span: Span, what: &str
     cx.name(name, span, Letters::Identifier)
 }
 
+const KINDS: &[&str] = &["json", "header", "cookie", "regex"];
+
 fn capture(cx: &mut Context<'_>, member: &Entry) -> Option<Capture> {
     let node = &member.node;
     if node.scalar().is_some() {
@@ -828,7 +832,6 @@ fn capture(cx: &mut Context<'_>, member: &Entry) -> Option<Capture> {
             secret: false,
         });
     }
-    const KINDS: &[&str] = &["json", "header", "cookie", "regex"];
     let fields = cx.fields(
         node,
         "a capture",
@@ -876,12 +879,14 @@ fn capture(cx: &mut Context<'_>, member: &Entry) -> Option<Capture> {
     })
 }
 
+/// Where a regular expression searches.
+#[derive(Clone, Copy)]
+enum SearchIn {
+    Body,
+    Header,
+}
+
 fn regex_capture(cx: &mut Context<'_>, fields: &Fields<'_>) -> Option<CaptureFrom> {
-    #[derive(Clone, Copy)]
-    enum From {
-        Body,
-        Header,
-    }
     fields.one_of(cx, &["json", "cookie", "regex"]);
     let regex = fields
         .optional("regex")
@@ -893,14 +898,14 @@ fn regex_capture(cx: &mut Context<'_>, fields: &Fields<'_>) -> Option<CaptureFro
         Some(entry) => cx.word(
             &entry.node,
             "a part of an answer",
-            &[("body", From::Body), ("header", From::Header)],
+            &[("body", SearchIn::Body), ("header", SearchIn::Header)],
         )?,
-        None if header.is_some() => From::Header,
-        None => From::Body,
+        None if header.is_some() => SearchIn::Header,
+        None => SearchIn::Body,
     };
     Some(match (from, header) {
-        (From::Body, _) => CaptureFrom::BodyRegex(regex?),
-        (From::Header, header) => CaptureFrom::HeaderRegex {
+        (SearchIn::Body, _) => CaptureFrom::BodyRegex(regex?),
+        (SearchIn::Header, header) => CaptureFrom::HeaderRegex {
             header: header.flatten(),
             regex: regex?,
         },
