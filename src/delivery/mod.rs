@@ -1,1 +1,365 @@
-//! (room `delivery`: see design)
+//! One attempt over one medium: what is sent, what goes wrong on purpose, what came of it.
+//!
+//! This room turns a planned fault and a message into instructions for the wire ([`script`], the only such translation) and carries them out. It must not schedule, retry or judge: who calls it decides when an attempt leaves, and what its end means is for others to say. A connection that was lost before anything complete was sent is replaced here, and nobody counts it.
+//!
+//! [`prepare`] makes a connection ready, with the message written up to its hold point; [`Prepared::gate`] is what a [`Releaser`] fires; [`Prepared::deliver`] sees the attempt through.
+
+mod http;
+pub mod script;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use url::{Host, Url};
+
+use crate::history::{ByteCounts, ConnectFailure, End, Offset, Timing};
+use crate::plan::{Fault, HoldPoint};
+use crate::wire::{ConnectError, Endpoint, Gate, Releaser, Tls, Wire};
+
+pub use http::{Prepared, prepare};
+
+/// What whoever schedules attempts needs of the floors below.
+pub use crate::http::{EncodeError, Encoded, Limits, Request};
+/// See above.
+pub use crate::wire::{
+    Action, AddressPolicy, Epoch, Marks, Step, TlsConfigError, TlsOptions, Trust, Volley,
+    tls_config,
+};
+
+/// What all targets of a run share: the releasing thread, with its clock, and the numbers of the connections.
+#[derive(Debug)]
+pub struct Equipment {
+    releaser: Releaser,
+    connections: AtomicU64,
+}
+
+impl Equipment {
+    /// Starts the releasing thread. Every instant will be counted from `epoch`.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(epoch: Epoch) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            releaser: Releaser::start(epoch)?,
+            connections: AtomicU64::new(0),
+        }))
+    }
+
+    /// The thread that releases and ends on time.
+    pub fn releaser(&self) -> &Releaser {
+        &self.releaser
+    }
+
+    fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What a [`Target`] is made from.
+#[derive(Debug, Clone)]
+pub struct TargetOptions<'a> {
+    /// `http://` or `https://`; only scheme, host and port count.
+    pub url: &'a str,
+    /// The TLS configuration; needed where the URL is `https://`.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// The name to ask for and to verify, where it is not the URL's host.
+    pub server_name: Option<&'a str>,
+    /// Which addresses may be connected to.
+    pub policy: AddressPolicy,
+    /// How long a connection, TLS included, may take.
+    pub connect_timeout: Duration,
+    /// How much an answer may be.
+    pub limits: Limits,
+}
+
+/// Why something is no target.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// It is no URL with a host.
+    #[error("{0:?} is not a URL with a host")]
+    Url(String),
+    /// Another scheme.
+    #[error("the scheme {0:?} is neither http nor https")]
+    Scheme(String),
+    /// The name for TLS is none.
+    #[error("{0:?} is not a name that a certificate can be for")]
+    ServerName(String),
+    /// `https` without a TLS configuration.
+    #[error("https needs a TLS configuration")]
+    NoTls,
+}
+
+/// An origin that attempts are sent to. Built once, shared by all of them.
+#[derive(Debug)]
+pub struct Target {
+    endpoint: Endpoint,
+    authority: String,
+    limits: Limits,
+    equipment: Arc<Equipment>,
+}
+
+impl Target {
+    /// Takes scheme, host and port from the URL.
+    ///
+    /// # Errors
+    ///
+    /// When the URL, or the name for TLS, cannot be used.
+    pub fn new(
+        options: &TargetOptions<'_>,
+        equipment: Arc<Equipment>,
+    ) -> Result<Self, TargetError> {
+        let no_url = || TargetError::Url(options.url.to_owned());
+        let url = Url::parse(options.url).map_err(|_| no_url())?;
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => return Err(TargetError::Scheme(other.to_owned())),
+        };
+        let host = match url.host().ok_or_else(no_url)? {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        let port = url.port_or_known_default().ok_or_else(no_url)?;
+        let shown = url.host_str().ok_or_else(no_url)?;
+        let authority = match url.port() {
+            None => shown.to_owned(),
+            Some(port) => format!("{shown}:{port}"),
+        };
+        let tls = if secure {
+            let name = options.server_name.unwrap_or(&host).to_owned();
+            let server_name =
+                ServerName::try_from(name.clone()).map_err(|_| TargetError::ServerName(name))?;
+            let config = options.tls.clone().ok_or(TargetError::NoTls)?;
+            Some(Tls {
+                config,
+                server_name,
+            })
+        } else {
+            None
+        };
+        let endpoint = Endpoint {
+            host,
+            port,
+            tls,
+            policy: options.policy,
+            timeout: options.connect_timeout,
+        };
+        Ok(Self {
+            endpoint,
+            authority,
+            limits: options.limits,
+            equipment,
+        })
+    }
+
+    /// The value of the `host` header.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// What this target shares with the others of the run.
+    pub fn equipment(&self) -> &Equipment {
+        &self.equipment
+    }
+
+    /// Serialises a request to this target.
+    ///
+    /// # Errors
+    ///
+    /// When a part of it may not stand where it would.
+    pub fn encode(&self, request: &Request) -> Result<Encoded, EncodeError> {
+        crate::http::encode(request, &self.authority)
+    }
+
+    /// Makes a connection ahead of its use, so that its making is not part of the attempt.
+    ///
+    /// # Errors
+    ///
+    /// When there is none to be had.
+    pub async fn warm(&self) -> Result<Connection, NotSent> {
+        match crate::wire::connect(&self.endpoint, self.equipment.releaser.epoch()).await {
+            Ok(wire) => Ok(Connection {
+                wire,
+                id: self.equipment.next_connection(),
+                served: 0,
+            }),
+            Err(error) => Err(self.not_sent(End::ConnectFailed(connect_failure(&error)))),
+        }
+    }
+
+    fn not_sent(&self, end: End) -> NotSent {
+        NotSent {
+            end,
+            at: Offset(self.equipment.releaser.epoch().now_ns()),
+        }
+    }
+}
+
+/// A connection between two attempts.
+#[derive(Debug)]
+pub struct Connection {
+    wire: Wire,
+    id: u64,
+    served: u32,
+}
+
+impl Connection {
+    /// Its number, unique in the run.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How many attempts it has carried.
+    pub fn served(&self) -> u32 {
+        self.served
+    }
+}
+
+/// One attempt, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// The message.
+    pub message: Encoded,
+    /// What is to go wrong with it.
+    pub fault: Fault,
+    /// H: what shares of it in the fault stand for; zero where it is not known yet.
+    pub h: Duration,
+    /// What is held back until the release; `None` sends as soon as it is delivered.
+    pub hold: Option<HoldPoint>,
+    /// How long it may take from the last byte out to the whole answer.
+    pub timeout: Duration,
+}
+
+/// An attempt of which nothing was sent, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotSent {
+    /// [`End::ConnectFailed`] or [`End::NotSent`].
+    pub end: End,
+    /// When that was clear.
+    pub at: Offset,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and most are fields of the stored exchange"
+)]
+pub struct Delivered {
+    /// The number of the connection, unique in the run.
+    pub connection_id: u64,
+    /// Whether the connection had carried an attempt before.
+    pub reused: bool,
+    /// When bytes left and came. `intended` is when it was released, or when [`Prepared::deliver`] was called where nothing was held: who planned another instant writes it there. `gave_up` is set where the client stopped waiting before the end.
+    pub timing: Timing,
+    /// How many, above TLS.
+    pub bytes: ByteCounts,
+    /// How it ended.
+    pub end: End,
+    /// Whether the client never learns the answer, though it came.
+    pub hidden: bool,
+    /// Whether the fault happened where it was planned; `true` where none was.
+    pub fault_happened: bool,
+    /// The final answer, as far as it came.
+    pub answer: Option<Answer>,
+    /// Statuses of interim answers, even where no final one came.
+    pub interim: Vec<u16>,
+    /// Whether bytes came after the answer that nobody asked for.
+    pub unasked_bytes: bool,
+    /// The instants of the connection, among them those of its making where this attempt was its first.
+    pub marks: Marks,
+    /// The connection, where it can carry another attempt.
+    pub connection: Option<Connection>,
+}
+
+/// An answer, as far as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The final status.
+    pub status: u16,
+    /// Headers in the order and the case in which they came.
+    pub headers: Vec<(String, String)>,
+    /// The start of the body, content encoding undone.
+    pub body: Vec<u8>,
+    /// The length of the body that came.
+    pub body_len: u64,
+    /// SHA-256 of the body that came.
+    pub body_sha256: [u8; 32],
+    /// Whether all of it came.
+    pub complete: bool,
+}
+
+/// The handle by which an attempt is released: see [`Gate::fire`].
+pub type GateHandle = Gate;
+
+fn connect_failure(error: &ConnectError) -> ConnectFailure {
+    match error {
+        ConnectError::Resolve(cause) => ConnectFailure::Dns(cause.to_string()),
+        ConnectError::NotAllowed { address } => ConnectFailure::NotAllowed(address.to_string()),
+        ConnectError::Refused(_) => ConnectFailure::Refused,
+        ConnectError::TimedOut {
+            stage: crate::wire::Stage::Tls,
+        } => ConnectFailure::Tls("the handshake was not answered in time".to_owned()),
+        ConnectError::TimedOut { .. } => ConnectFailure::TimedOut,
+        ConnectError::Tcp(cause) => ConnectFailure::Network(cause.to_string()),
+        ConnectError::Tls(cause) => ConnectFailure::Tls(cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Result<Target, TargetError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test has no run whose clock it could use"
+        )]
+        let epoch = Epoch::new(std::time::Instant::now());
+        let options = TargetOptions {
+            url,
+            tls: None,
+            server_name: None,
+            policy: AddressPolicy::Loopback,
+            connect_timeout: Duration::from_secs(1),
+            limits: Limits::default(),
+        };
+        Target::new(&options, Equipment::start(epoch).unwrap())
+    }
+
+    #[test]
+    fn the_authority_is_what_the_host_header_says() {
+        for (url, authority, host, port) in [
+            ("http://localhost/x", "localhost", "localhost", 80),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1", 8080),
+            ("http://[::1]:81/", "[::1]:81", "::1", 81),
+            ("http://Shop.Test:80/", "shop.test", "shop.test", 80),
+        ] {
+            let target = target(url).unwrap();
+            assert_eq!(target.authority(), authority, "{url}");
+            assert_eq!(
+                (target.endpoint.host.as_str(), target.endpoint.port),
+                (host, port)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_said() {
+        assert!(matches!(target("localhost"), Err(TargetError::Url(_))));
+        assert!(matches!(
+            target("ftp://localhost"),
+            Err(TargetError::Scheme(_))
+        ));
+        assert!(matches!(
+            target("https://localhost"),
+            Err(TargetError::NoTls)
+        ));
+    }
+}

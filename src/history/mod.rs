@@ -3,11 +3,13 @@
 
 mod exchange;
 mod observation;
+mod redact;
 
 pub use exchange::{
     BodyFacts, ByteCounts, ConnectFailure, End, Exchange, IdentityFact, Part, ResponseFacts, Timing,
 };
 pub use observation::{Observation, ProbeFailure, Reading, Round, Settled};
+pub use redact::{Redactor, SHORTEST};
 
 use crate::plan::{Salt, Seed, TrialId};
 use serde::{Deserialize, Serialize};

@@ -2,12 +2,24 @@
 //! packet. Pure: the same input gives the same bytes. This room must not run
 //! anything, and nothing that a run does changes it.
 
+mod budget;
+mod describe;
+mod filter;
+mod generate;
+mod pattern;
 pub mod seed;
+mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use crate::contract::Contract;
 pub use crate::scenario::parts::*;
-pub use crate::scenario::template::{JsonTemplate, Template};
+pub use crate::scenario::template::{Escape, JsonTemplate, RenderError, Scope, Template};
+pub use describe::describe;
+pub use filter::Filter;
+pub use generate::{GenerateOptions, PlanError, generate};
 pub use seed::{Salt, Seed};
+pub use stored::PlanReadError;
 
 use serde::{Deserialize, Serialize};
 
@@ -261,6 +273,7 @@ pub struct Trial {
     /// The attempts, in the order of their release.
     pub attempts: Vec<Attempt>,
     /// What is held back before a common release; `None` where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldPoint>,
 }
 
@@ -273,20 +286,25 @@ pub struct Instance(pub String);
 /// Index of an instance in its trial.
 pub type InstanceIndex = usize;
 
-/// One delivery of an operation.
+/// One delivery of an operation. What is as usual is not stored, so that a plan
+/// of many trials stays small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Its number among the attempts of its instance, from 1 (`${{ attempt }}`).
     pub number: u32,
     /// Which instance it belongs to.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub instance: InstanceIndex,
     /// When it leaves.
     pub release: Release,
     /// What goes wrong with it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fault: Fault,
     /// On which connection.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connection: Connection,
     /// How it differs from the first, if it does.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub variant: Variant,
 }
 
@@ -331,10 +349,11 @@ impl Moment {
 }
 
 /// What goes wrong with an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// Nothing.
+    #[default]
     None,
     /// The answer is read whole, recorded, and hidden from the client.
     DropResponse,
@@ -409,20 +428,25 @@ pub enum Then {
 }
 
 /// On which connection an attempt is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
     /// One of its own.
+    #[default]
     Fresh,
     /// The one of the attempt before it, if that is still open; else a new one.
     Kept,
+    /// A warm one that carried attempts of trials before and carries no other
+    /// now; else a new one.
+    Pooled,
 }
 
 /// How an attempt differs from the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
     /// It does not.
+    #[default]
     Same,
     /// Another User-Agent and trace header.
     ChangedHeaders,
@@ -440,6 +464,11 @@ pub enum HoldPoint {
     LastByte,
     /// The whole request.
     All,
+}
+
+/// Whether a stored field can be left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Effect {

@@ -1,0 +1,424 @@
+//! Reading effects for the instances of trials: which, when, and what would end
+//! the wait. It must not judge: what is allowed follows from the contract alone.
+
+use super::exchange::{Unit, with_key};
+use super::request::{Ingredients, chain, render};
+use super::world::World;
+use crate::contract::{Allowed, Outcome, Wanted};
+use crate::history::{EventKind, Observation, Offset, ProbeFailure, Reading, Round, Settled};
+use crate::plan::Escape;
+use crate::plan::{Effect, Expectation, TrialId, Variant};
+use crate::probe::{self, Patience, ProbeRequest, Progress, Stretch, Watch};
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use std::borrow::Cow;
+
+/// One effect of one instance (or, where an effect cannot tell instances apart,
+/// of all instances of a trial), ready to be read.
+struct Probe<'a> {
+    effect: &'a Effect,
+    index: usize,
+    request: ProbeRequest,
+    path: Cow<'a, JsonPath>,
+    /// The expectation as rendered, where it holds expressions.
+    expected: Option<Value>,
+}
+
+impl World {
+    /// Makes a probe ready, or says why it cannot be read.
+    fn probe<'a>(&'a self, index: usize, unit: &Unit) -> Result<Probe<'a>, ProbeFailure> {
+        let effect = &self.scenario().effects[index];
+        let broken = |what: String| ProbeFailure {
+            status: None,
+            what: unit.session.redactor().text(&what).into_owned(),
+            passing: false,
+        };
+        // `${{ key }}` in an effect is that of the operation that it is read
+        // after, else that of the first.
+        let operations = &self.scenario().operations;
+        let operation = effect
+            .at
+            .as_ref()
+            .and_then(|name| operations.iter().find(|o| o.name == *name))
+            .unwrap_or(&operations[0]);
+        let (session, _) = with_key(&unit.session, operation);
+        let rendered = render(
+            &effect.request,
+            &Ingredients {
+                scenario: self.scenario(),
+                session: &session,
+                key: None,
+                overlay: None,
+                variant: Variant::Same,
+            },
+        )
+        .map_err(|error| broken(chain(&error)))?;
+        let path = if let Some(path) = &self.paths[index] {
+            Cow::Borrowed(path)
+        } else {
+            let path = effect.extraction.path();
+            let text = path
+                .render(session.scope(), Escape::JsonPathQuoted)
+                .map_err(|error| broken(chain(&error)))?;
+            Cow::Owned(JsonPath::parse(&text).map_err(|error| broken(chain(&error)))?)
+        };
+        let expected =
+            expectation(effect, session.scope()).map_err(|error| broken(chain(&error)))?;
+        Ok(Probe {
+            effect,
+            index,
+            request: ProbeRequest {
+                method: rendered.method,
+                url: rendered.url,
+                headers: rendered.headers,
+                body: rendered.body,
+            },
+            path,
+            expected,
+        })
+    }
+
+    async fn read(&self, probe: &Probe<'_>, unit: &Unit) -> Result<Reading, ProbeFailure> {
+        self.run.budget.pace(1).await;
+        let _permit = self
+            .probing
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let reading = probe::read(
+            &self.client,
+            &probe.request,
+            &probe.effect.extraction,
+            &probe.path,
+        )
+        .await;
+        let redactor = unit.session.redactor();
+        match reading {
+            Ok(Reading::Count { n, sample }) => Ok(Reading::Count {
+                n,
+                sample: sample
+                    .iter()
+                    .map(|name| redactor.text(name).into_owned())
+                    .collect(),
+            }),
+            Ok(Reading::Value(Some(mut value))) => {
+                redactor.json(&mut value);
+                Ok(Reading::Value(Some(value)))
+            }
+            Ok(reading) => Ok(reading),
+            Err(mut failure) => {
+                failure.what = redactor.text(&failure.what).into_owned();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Reads one effect once (tried again while failures may pass), without
+    /// waiting for any value.
+    pub(crate) async fn look(
+        &self,
+        trial: Option<TrialId>,
+        instance: Option<usize>,
+        unit: &Unit,
+        effect: usize,
+        round: Round,
+    ) -> Option<f64> {
+        let since = self.run.clock.now();
+        let mut tries = 0;
+        let (reading, expected) = match self.probe(effect, unit) {
+            Err(failure) => (Err(failure), None),
+            Ok(probe) => loop {
+                let reading = self.read(&probe, unit).await;
+                tries += 1;
+                let again = matches!(&reading, Err(failure) if failure.passing)
+                    && self.run.clock.elapsed(since) < probe.effect.within
+                    && !self.run.stopped();
+                if !again {
+                    break (reading, probe.expected);
+                }
+                tokio::time::sleep(probe.effect.every).await;
+            },
+        };
+        let number = reading.as_ref().ok().and_then(number);
+        self.observe(
+            trial,
+            Observation {
+                scenario: self.index,
+                effect,
+                instance,
+                round,
+                since,
+                until: self.run.clock.now(),
+                readings: tries.max(1),
+                settled: reading.is_err().then_some(Settled::Unreadable),
+                reading,
+                expected,
+            },
+        );
+        number
+    }
+
+    /// Reads one effect until it has settled.
+    pub(crate) async fn settle(
+        &self,
+        trial: Option<TrialId>,
+        instance: Option<usize>,
+        units: &[&Unit],
+        effect: usize,
+    ) {
+        let Some(unit) = units.first() else { return };
+        let probe = match self.probe(effect, unit) {
+            Ok(probe) => probe,
+            Err(failure) => {
+                let now = self.run.clock.now();
+                self.observe(
+                    trial,
+                    Observation {
+                        scenario: self.index,
+                        effect,
+                        instance,
+                        round: Round::Final,
+                        since: now,
+                        until: now,
+                        readings: 1,
+                        reading: Err(failure),
+                        expected: None,
+                        settled: Some(Settled::Unreadable),
+                    },
+                );
+                return;
+            }
+        };
+        let last_attempt = units.iter().map(|unit| unit.last).max().unwrap_or_default();
+        let patience = Patience {
+            within: probe.effect.within,
+            stable_for: probe.effect.stable_for,
+            every: probe.effect.every,
+            last_attempt,
+            excess_is_final: probe.effect.transient_excess
+                == crate::contract::TransientExcess::Proof
+                && self.scenario().contract.transient_excess
+                    == crate::contract::TransientExcess::Proof,
+        };
+        let sought = self.sought(&probe, units);
+        let Watch { stretches, settled } = probe::settle(
+            patience,
+            || self.run.clock.now(),
+            || self.read(&probe, unit),
+            |reading: &Reading, late: bool| sought.progress(reading, late),
+            || self.run.stopped(),
+        )
+        .await;
+        let last = stretches.len().saturating_sub(1);
+        for (position, stretch) in stretches.into_iter().enumerate() {
+            let Stretch {
+                reading,
+                since,
+                until,
+                readings,
+            } = stretch;
+            self.observe(
+                trial,
+                Observation {
+                    scenario: self.index,
+                    effect,
+                    instance,
+                    round: Round::Final,
+                    since,
+                    until,
+                    readings,
+                    reading,
+                    expected: probe.expected.clone(),
+                    settled: (position == last).then_some(settled),
+                },
+            );
+        }
+    }
+
+    fn observe(&self, trial: Option<TrialId>, observation: Observation) {
+        let at: Offset = observation.until;
+        self.run
+            .recorder
+            .record_at(at, trial, EventKind::Observation(observation));
+    }
+
+    /// What would end the wait for an effect.
+    fn sought(&self, probe: &Probe<'_>, units: &[&Unit]) -> Sought {
+        let contract = &self.scenario().contract;
+        let effect = probe.effect;
+        let any_ok = units
+            .iter()
+            .any(|unit| self.outcome_for(unit, effect) == Outcome::Ok);
+        match effect.wanted(contract, probe.expected.as_ref()) {
+            None => Sought::Value {
+                matters: any_ok,
+                effect: effect.expectation.clone(),
+                expected: probe.expected.clone(),
+            },
+            Some(wanted) => {
+                let each: Vec<Allowed> = units
+                    .iter()
+                    .map(|unit| Allowed::from_outcomes(wanted, [self.outcome_for(unit, effect)]))
+                    .collect();
+                let allowed = match each.as_slice() {
+                    [one] => *one,
+                    many if matches!(wanted, Wanted::Times(_)) => Allowed::Between(
+                        many.iter().map(|allowed| allowed.min()).sum(),
+                        many.iter().map(|allowed| allowed.max()).sum(),
+                    ),
+                    many => many.first().copied().unwrap_or(Allowed::Exactly(0.0)),
+                };
+                let before = units
+                    .first()
+                    .and_then(|unit| unit.before.get(probe.index).copied().flatten());
+                Sought::Number {
+                    allowed,
+                    before: before.unwrap_or(0.0),
+                }
+            }
+        }
+    }
+
+    /// The outcome that an effect's expectation hangs on: that of the operation,
+    /// or in a flow that of all operations up to the one after which it is read.
+    pub(crate) fn outcome_for(&self, unit: &Unit, effect: &Effect) -> Outcome {
+        let operations = &self.scenario().operations;
+        let last = effect
+            .at
+            .as_ref()
+            .and_then(|name| operations.iter().position(|o| o.name == *name))
+            .unwrap_or(operations.len() - 1);
+        let of_key = |operation: usize| {
+            let mut best = Outcome::Rejected;
+            for outcome in unit.outcomes(operation) {
+                match outcome {
+                    Outcome::Ok => return Outcome::Ok,
+                    Outcome::Unknown => best = Outcome::Unknown,
+                    Outcome::Rejected => {}
+                }
+            }
+            best
+        };
+        let all: Vec<Outcome> = (0..=last).map(of_key).collect();
+        if all.iter().all(|outcome| *outcome == Outcome::Ok) {
+            Outcome::Ok
+        } else if all.iter().all(|outcome| *outcome == Outcome::Rejected) {
+            Outcome::Rejected
+        } else {
+            Outcome::Unknown
+        }
+    }
+}
+
+/// What would end the wait for an effect.
+enum Sought {
+    Number {
+        allowed: Allowed,
+        /// What was there before.
+        before: f64,
+    },
+    Value {
+        /// Whether an answer was `ok`: else nothing is expected of it.
+        matters: bool,
+        effect: Expectation,
+        expected: Option<Value>,
+    },
+}
+
+impl Sought {
+    fn progress(&self, reading: &Reading, late: bool) -> Progress {
+        match self {
+            Self::Number { allowed, before } => {
+                let Some(seen) = number(reading) else {
+                    return Progress::NotYet;
+                };
+                let seen = seen - before;
+                if allowed.exceeded_by(seen) {
+                    Progress::Excess
+                } else if !allowed.admits(seen) {
+                    Progress::NotYet
+                } else if !late && matches!(allowed, Allowed::ZeroOr(n) if seen < *n) {
+                    // An operation that nobody answered may execute late, and a
+                    // duplicate with it.
+                    Progress::NotYet
+                } else {
+                    Progress::Fine
+                }
+            }
+            Self::Value { matters: false, .. } => Progress::Fine,
+            Self::Value {
+                effect, expected, ..
+            } => {
+                let Reading::Value(Some(value)) = reading else {
+                    return Progress::NotYet;
+                };
+                if fits(effect, expected.as_ref(), value) {
+                    Progress::Fine
+                } else {
+                    Progress::NotYet
+                }
+            }
+        }
+    }
+}
+
+/// A reading as a number, if it is one.
+fn number(reading: &Reading) -> Option<f64> {
+    match reading {
+        #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 effects")]
+        Reading::Count { n, .. } => Some(*n as f64),
+        Reading::Sum(sum) => Some(*sum),
+        Reading::Value(value) => value.as_ref().and_then(Value::as_f64),
+    }
+}
+
+/// Whether a value is the expected one.
+fn fits(expectation: &Expectation, expected: Option<&Value>, value: &Value) -> bool {
+    let same = super::facts::same;
+    match (expectation, expected) {
+        (Expectation::Equals(template), expected) => same(value, expected.unwrap_or(&template.0)),
+        (Expectation::OneOf(templates), expected) => match expected.and_then(Value::as_array) {
+            Some(list) => list.iter().any(|one| same(value, one)),
+            None => templates.iter().any(|one| same(value, &one.0)),
+        },
+        (Expectation::Matches(pattern), _) => {
+            let text = match value {
+                Value::String(text) => Cow::Borrowed(text.as_str()),
+                other => Cow::Owned(other.to_string()),
+            };
+            regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(&text))
+        }
+        _ => true,
+    }
+}
+
+/// The expectation with its values in place, where it holds expressions.
+fn expectation(
+    effect: &Effect,
+    scope: &crate::plan::Scope,
+) -> Result<Option<Value>, crate::plan::RenderError> {
+    let rendered = |template: &crate::plan::JsonTemplate| {
+        let value = template.render(scope)?;
+        Ok(if value == template.0 {
+            None
+        } else {
+            Some(value)
+        })
+    };
+    match &effect.expectation {
+        Expectation::Number(template) | Expectation::Equals(template) => rendered(template),
+        Expectation::OneOf(templates) => {
+            let list = templates
+                .iter()
+                .map(|template| template.render(scope))
+                .collect::<Result<Vec<_>, _>>()?;
+            let changed = templates.iter().zip(&list).any(|(t, v)| t.0 != *v);
+            Ok(changed.then_some(Value::Array(list)))
+        }
+        Expectation::Once
+        | Expectation::Never
+        | Expectation::AtMostOnce
+        | Expectation::Between { .. }
+        | Expectation::Matches(_) => Ok(None),
+    }
+}
