@@ -1008,3 +1008,34 @@ fn files_that_use_each_other_are_an_error() {
             .contains("this closes a circle")
     );
 }
+
+#[test]
+fn the_files_of_this_repository_load_without_a_word() {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["scenarios", "tests/targets"] {
+        let mut files: Vec<_> = std::fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+            .collect();
+        files.sort();
+        assert!(!files.is_empty());
+        let given = Sources {
+            scenarios: files
+                .iter()
+                .map(|path| file(&path.display().to_string(), std::fs::read(path).unwrap()))
+                .collect(),
+            ..Sources::default()
+        };
+        assert_eq!(ok(&given).warnings.render(Style::default()), "");
+        for path in &files {
+            let text = std::fs::read_to_string(path).unwrap();
+            assert_eq!(
+                editor(SchemaKind::Scenario, &text),
+                Vec::<String>::new(),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}

@@ -6,8 +6,8 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
-    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
+    Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
@@ -123,11 +123,16 @@ impl Draft {
         let first_case = self.plan.cases.len();
         // Kinds as they can be made of the operation at hand, one for each case.
         let mut kinds = Vec::new();
+        let patterns: Vec<_> = scenario
+            .patterns
+            .iter()
+            .map(|pattern| pattern.for_row(&row.row))
+            .collect();
         for (operation_index, operation) in row.operations.iter().enumerate() {
             if !operation.repeatable {
                 continue;
             }
-            for pattern in &scenario.patterns {
+            for pattern in &patterns {
                 let Ok(kind) = applied(&pattern.kind, operation) else {
                     continue;
                 };

@@ -183,6 +183,7 @@ fn scenario(name: &str, patterns: Vec<Pattern>) -> Scenario {
         contract: Contract::core(),
         latency: Vec::new(),
         budget: Budget::default(),
+        secrets: Vec::new(),
     }
 }
 
