@@ -947,10 +947,15 @@ fn hostile_files_are_refused_in_words() {
 
 #[test]
 fn a_file_of_nothing_but_mistakes_is_shown_in_part_and_counted_in_full() {
-    let text = FIRST.to_owned()
-        + &(0..5000)
-            .map(|n| format!("wrong{n}: 1\n"))
-            .collect::<String>();
+    let wrong_fields: Vec<_> = (0..5000).map(|n| format!("wrong{n}: 1")).collect();
+    let text = format!(
+        "{FIRST}{}
+",
+        wrong_fields.join(
+            "
+"
+        )
+    );
     let said = wrong(&sources(&[("a.yaml", &text)]));
     assert_eq!(said.errors(), 5000);
     let rendered = said.render(Style::default());
@@ -1038,4 +1043,27 @@ fn the_files_of_this_repository_load_without_a_word() {
             );
         }
     }
+}
+
+#[test]
+fn a_space_missing_after_a_colon_is_named_even_where_yaml_takes_it() {
+    let text = "\
+scenario: a
+target: http://localhost
+operation:
+  request:POST /orders
+effects:
+  orders: { get: \"/orders?reference=${{ marker }}\", count: \"$[*]\" }
+";
+    insta::assert_snapshot!("missing_space", said(text));
+}
+
+#[test]
+fn a_mistake_in_a_used_file_is_said_there() {
+    let mut given = sources(&[("a.yaml", &(FIRST.to_owned() + "use: b.yaml\n"))]);
+    given.used.insert(
+        "b.yaml".to_owned(),
+        file("b.yaml", "# shared\nbudget: { trails: 3 }\n"),
+    );
+    insta::assert_snapshot!("used_file", wrong(&given).render(Style::default()));
 }
