@@ -1,13 +1,13 @@
 //! A scenario from set-up to clean-up, and a round: trials in lanes, quiet,
 //! count, closing retries, verification.
 
-use super::exchange::Unit;
+use super::exchange::{Manner, Unit};
 use super::steps::For;
 use super::trial::Void;
 use super::world::{H, RunContext, World};
 use super::{GoOn, Rounds, clean_up};
 use crate::contract::Outcome;
-use crate::history::{EventKind, Offset, Phase, Round, SkipReason, Stage};
+use crate::history::{EventKind, Offset, Part, Phase, Round, SkipReason, Stage};
 use crate::plan::{Each, Role, Trial};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,12 +155,10 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
             of_operation.partition(|trial| planned(*trial).role == Role::WarmUp);
         phase(world, Phase::WarmUp);
         for trial in warm {
-            // Nothing of it is judged, so a target that hangs need not be waited
-            // for; what was set up for it is cleaned up with the rest.
-            let _ = tokio::time::timeout(WARM_UP, begin(world, trial)).await;
+            warm_up(world, trial).await;
         }
         phase(world, Phase::Controls);
-        let mut first = Vec::new();
+        let (mut alone, mut all) = (Vec::new(), Vec::new());
         let mut live = Vec::new();
         for trial in controls {
             if run.stopped() {
@@ -169,15 +167,19 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
             let Some(begun) = begin(world, trial).await else {
                 continue;
             };
-            first.extend(begun.units.iter().filter_map(first_execution));
+            let took = begun.units.iter().filter_map(first_execution);
+            all.extend(took.clone());
+            if planned(trial).hold.is_none() {
+                alone.extend(took);
+            }
             live.push(begun);
             if world.scenario().one_at_a_time() {
                 conclude(world, std::mem::take(&mut live)).await;
             }
         }
         conclude(world, live).await;
-        answered |= !first.is_empty();
-        measure(world, operation, first);
+        answered |= !all.is_empty();
+        measure(world, operation, alone, all);
     }
     if run.stopped() {
         Err(SkipReason::Interrupted)
@@ -185,6 +187,36 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
         Ok(())
     } else {
         Err(SkipReason::Unreachable)
+    }
+}
+
+/// Clean operations that make the target warm, one after the other, for at most
+/// [`WARM_UP`]. Nothing of them is judged, so a target that hangs is not waited
+/// for; what was set up for each is cleaned up.
+async fn warm_up(world: &Arc<World>, index: usize) {
+    let run = &world.run;
+    let trial = &run.plan.trials[index];
+    let started = run.clock.now();
+    for instance in 0..trial.instances.len() {
+        let left = WARM_UP.saturating_sub(run.clock.elapsed(started));
+        if left.is_zero() || run.stopped() {
+            return;
+        }
+        let mut unit = unit(world, trial, instance);
+        let units = std::slice::from_mut(&mut unit);
+        if set_up(world, trial, units).await {
+            let clean = async {
+                if earlier_operations(world, trial, units).await.is_ok() {
+                    let manner = Manner::plain(Part::Attempt(1), 1);
+                    // A request that cannot be made is reported by the controls.
+                    let _ = world
+                        .exchange(trial.id, &mut units[0], trial.operation, &manner, None)
+                        .await;
+                }
+            };
+            let _ = tokio::time::timeout(left, clean).await;
+        }
+        unit_clean_up(world, trial, &unit).await;
     }
 }
 
@@ -196,12 +228,17 @@ fn first_execution(unit: &Unit) -> Option<u64> {
         .and_then(|past| past.took_ns)
 }
 
-fn measure(world: &World, operation: usize, mut first: Vec<u64>) {
-    first.sort_unstable();
-    let Some(last) = first.len().checked_sub(1) else {
+/// H is the p50 of the first executions that had the target to themselves: ten
+/// at once wait for each other, and times counted by them would come too late.
+/// Its p99 is that of all of them, so that waits err on the long side.
+fn measure(world: &World, operation: usize, mut alone: Vec<u64>, mut all: Vec<u64>) {
+    all.sort_unstable();
+    alone.sort_unstable();
+    let Some(slowest) = all.len().checked_sub(1) else {
         return;
     };
-    let (p50, p99) = (first[last / 2], first[last - last / 100]);
+    let alone = if alone.is_empty() { &all } else { &alone };
+    let (p50, p99) = (alone[(alone.len() - 1) / 2], all[slowest - slowest / 100]);
     world.set_h(
         operation,
         H {
@@ -339,20 +376,10 @@ fn needed(world: &World, trial: &Trial) -> u64 {
 async fn begin(world: &Arc<World>, index: usize) -> Option<Live> {
     let run = &world.run;
     let trial = &run.plan.trials[index];
-    let first = trial.instances.first()?;
     let mut live = Live {
         trial: index,
-        units: trial
-            .instances
-            .iter()
-            .enumerate()
-            .map(|(index, instance)| Unit {
-                index,
-                session: world.session.of_instance(trial.id, first, instance),
-                past: Vec::new(),
-                last: run.clock.now(),
-                before: vec![None; world.scenario().effects.len()],
-            })
+        units: (0..trial.instances.len())
+            .map(|instance| unit(world, trial, instance))
             .collect(),
         void: false,
     };
@@ -387,6 +414,17 @@ async fn begin(world: &Arc<World>, index: usize) -> Option<Live> {
         run.recorder.record(Some(trial.id), EventKind::Void { why });
     }
     Some(live)
+}
+
+fn unit(world: &World, trial: &Trial, index: usize) -> Unit {
+    let (first, own) = (&trial.instances[0], &trial.instances[index]);
+    Unit {
+        index,
+        session: world.session.of_instance(trial.id, first, own),
+        past: Vec::new(),
+        last: world.run.clock.now(),
+        before: vec![None; world.scenario().effects.len()],
+    }
 }
 
 /// The instance that an observation is for: none where the effect cannot tell
@@ -625,19 +663,23 @@ async fn verify_one(world: Arc<World>, live: Live) -> Live {
 }
 
 async fn trial_clean_up(world: &World, live: &Live) {
+    let trial = live.planned(world);
+    for unit in &live.units {
+        unit_clean_up(world, trial, unit).await;
+    }
+}
+
+async fn unit_clean_up(world: &World, trial: &Trial, unit: &Unit) {
     if world.run.options.keep {
         return;
     }
-    let trial = live.planned(world);
-    for unit in &live.units {
-        let whom = For {
-            stage: Stage::Cleanup,
-            each: Each::Trial,
-            whom: Some((trial.id, unit.index)),
-        };
-        let mut session = unit.session.clone();
-        world
-            .steps(&world.scenario().cleanup, whom, &mut session)
-            .await;
-    }
+    let whom = For {
+        stage: Stage::Cleanup,
+        each: Each::Trial,
+        whom: Some((trial.id, unit.index)),
+    };
+    let mut session = unit.session.clone();
+    world
+        .steps(&world.scenario().cleanup, whom, &mut session)
+        .await;
 }

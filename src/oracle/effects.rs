@@ -249,13 +249,11 @@ impl<'a> Series<'a, '_> {
             return;
         };
         let base = if self.effect.delta || !self.effect.marked {
-            match judged.raw.0 {
-                Some(base) => base,
-                None => {
-                    judged.state = self.unread_before();
-                    return;
-                }
-            }
+            let Some(base) = judged.raw.0 else {
+                judged.state = self.unread_before();
+                return;
+            };
+            base
         } else {
             0.0
         };
@@ -480,7 +478,7 @@ impl<'a> Series<'a, '_> {
         let mut last = None;
         let mut equal = 0_u32;
         for (reading, observation) in finals {
-            if !same(*last.get_or_insert(reading), reading) {
+            if !same(last.get_or_insert(reading), reading) {
                 break;
             }
             equal = equal.saturating_add(observation.readings);

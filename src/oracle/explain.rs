@@ -80,7 +80,7 @@ fn summary(scene: &Scene<'_, '_>, proof: &Proof) -> String {
     };
     match &proof.clue {
         Clue::Excess(excess) => {
-            if excess.most == 1.0 {
+            if (excess.most - 1.0).abs() < f64::EPSILON {
                 format!("{} for one {key}", effect(excess.seen))
             } else {
                 format!(
@@ -152,12 +152,13 @@ fn summary(scene: &Scene<'_, '_>, proof: &Proof) -> String {
         Clue::Refused { status } => {
             format!("a retry with the same meaning is refused with {status}")
         }
-        Clue::Failed { status, .. } => match proof.hazard {
-            Hazard::ConstraintLeaks500 => {
+        Clue::Failed { status, .. } => {
+            if proof.hazard == Hazard::ConstraintLeaks500 {
                 format!("duplicates that lose the race are answered {status}")
+            } else {
+                format!("a retry of a finished operation is answered {status}")
             }
-            _ => format!("a retry of a finished operation is answered {status}"),
-        },
+        }
         Clue::Truncated { seen } => {
             format!(
                 "the request was cut in the middle, and yet {}",

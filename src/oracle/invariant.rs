@@ -60,7 +60,7 @@ pub(crate) fn of_instance(
                 values.insert(scenario.effects[effect].name.clone(), value);
                 events.push(one.last_event?);
             }
-            broken(index, invariant, values, events)
+            broken(index, invariant, &values, events)
         })
         .collect()
 }
@@ -99,7 +99,7 @@ pub(crate) fn of_trial(
             if holds(&invariant.expression, &before) != Some(true) {
                 return None;
             }
-            broken(index, invariant, after, events)
+            broken(index, invariant, &after, events)
         })
         .collect()
 }
@@ -147,7 +147,7 @@ pub(crate) fn of_run(view: &View<'_>, index: usize) -> Vec<Broken> {
             if holds(&invariant.expression, &before) != Some(true) {
                 return None;
             }
-            broken(index, invariant, after, events)
+            broken(index, invariant, &after, events)
         })
         .collect()
 }
@@ -195,10 +195,10 @@ fn answered_for_good(scenario: &PlannedScenario, trial: &TrialView<'_>, instance
 fn broken(
     index: usize,
     invariant: &Invariant,
-    values: Values,
+    values: &Values,
     events: Vec<EventIndex>,
 ) -> Option<Broken> {
-    (holds(&invariant.expression, &values) == Some(false)).then(|| Broken {
+    (holds(&invariant.expression, values) == Some(false)).then(|| Broken {
         invariant: index,
         values: values
             .iter()
@@ -316,11 +316,10 @@ fn outside(expression: &str) -> Vec<bool> {
         open.push(depth == 0 && quote.is_none());
         match (quote, byte) {
             (Some(end), byte) if byte == end => quote = None,
-            (Some(_), _) => {}
             (None, b'\'' | b'"') => quote = Some(byte),
             (None, b'(' | b'[' | b'{') => depth += 1,
             (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     open

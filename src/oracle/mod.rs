@@ -13,6 +13,8 @@
 mod court;
 mod effects;
 mod explain;
+mod grounds;
+mod hearing;
 mod invariant;
 mod latency;
 pub mod population;
@@ -26,6 +28,7 @@ pub mod verdict;
 mod view;
 mod words;
 
+pub use power::overlap;
 pub use verdict::{
     CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
     TrialCounts, Verdict,

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::effects::Judged;
-use super::view::{Delivery, TrialView, View};
-use crate::history::{Observation, Reading, Round};
+use super::view::{Delivery, TrialView, View, open_until};
+use crate::contract::Claim;
+use crate::history::{Exchange, Observation, Part, Reading, Round};
 use crate::plan::{Case, Fault, Kind, Moment, ResetPoint};
 
 /// What a trial lacks to say something by its silence.
@@ -53,9 +54,11 @@ pub(crate) fn lacks(
     let any = |holds: &dyn Fn(&[Delivery<'_>]) -> bool| instances.iter().any(|one| holds(one));
     match case.pattern.kind {
         Kind::Burst | Kind::Stagger | Kind::Timeout => {
-            let overlapped = any(&|deliveries| overlap(deliveries) >= 2)
-                || (0..trial.instances.len())
-                    .any(|instance| settled_late(trial, instance, &instances[instance], judged));
+            let overlapped =
+                any(&|deliveries| overlap(deliveries.iter().map(|one| one.exchange)) >= 2)
+                    || (0..trial.instances.len()).any(|instance| {
+                        settled_late(trial, instance, &instances[instance], judged)
+                    });
             (!overlapped).then_some(Lacks::Overlap)
         }
         Kind::CutRequest | Kind::CutResponse | Kind::Reset => {
@@ -83,12 +86,14 @@ pub(crate) fn lacks(
 }
 
 /// The most attempts of one key that were open at one time, each with its whole
-/// request sent and no byte of an answer received.
-pub(crate) fn overlap(deliveries: &[Delivery<'_>]) -> usize {
-    let mut spans: Vec<_> = deliveries
-        .iter()
-        .filter(|delivery| delivery.is_attempt() && delivery.delivered())
-        .filter_map(|delivery| Some((delivery.exchange.timing.last_out?, delivery.open_until())))
+/// request sent and no byte of an answer received. What is not an attempt is
+/// passed over.
+pub fn overlap<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> usize {
+    let mut spans: Vec<_> = exchanges
+        .into_iter()
+        .filter(|one| matches!(one.part, Part::Attempt(_)))
+        .filter(|one| one.claim() != Claim::NothingSent)
+        .filter_map(|one| Some((one.timing.last_out?, open_until(one))))
         .collect();
     spans.sort_unstable();
     spans

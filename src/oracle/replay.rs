@@ -183,7 +183,7 @@ pub(crate) fn stuck_after(scene: &Scene<'_, '_>) -> Duration {
 
 /// What the closing retries left open: the key still answered in progress, or
 /// with server errors only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Open {
     /// In progress, but not for long enough to call it stuck.
     InProgress,
@@ -381,4 +381,28 @@ pub(crate) fn server_errors(scene: &Scene<'_, '_>) -> Failures {
         }
     }
     failures
+}
+
+/// How a first attempt that nothing else ran beside was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// With a server error.
+    Failed,
+    /// With anything else.
+    Answered,
+}
+
+/// The answer to the first attempt, where the next one waited for it: what the
+/// target does with a key that it has never seen.
+pub(crate) fn first_alone(scene: &Scene<'_, '_>) -> Option<First> {
+    let first = scene.deliveries.first().filter(|one| one.is_attempt())?;
+    let status = first.status()?;
+    let alone = scene.deliveries[1..]
+        .iter()
+        .all(|next| first.precedes(next));
+    alone.then_some(if first.outcome == Outcome::Unknown && status >= 500 {
+        First::Failed
+    } else {
+        First::Answered
+    })
 }

@@ -264,6 +264,15 @@ impl<'a> Look<'a, '_> {
                     super::words::number(seen)
                 ),
             )
+        } else if expects_something && tally.right > 0 && self.two_show_as_one(index) {
+            sight.blind = true;
+            (
+                Reason::BlindProbe,
+                format!(
+                    "`{name}` shows two operations as one, so one effect proves nothing; give its \
+                     probe and the request a marker"
+                ),
+            )
         } else if !expects_something
             || tally.right > 0
             || tally.lacking + tally.unread + tally.unseen == 0
@@ -369,6 +378,34 @@ impl<'a> Look<'a, '_> {
                 .get(self.operation.1)
                 .map(|operation| operation.place.line),
         })
+    }
+
+    /// Whether all controls with several operations that were accepted show the
+    /// effect of one.
+    fn two_show_as_one(&self, index: usize) -> bool {
+        let mut several = self
+            .trials
+            .iter()
+            .filter(|(trial, _)| is(trial, Control::Two) || is(trial, Control::Ten))
+            .filter(|(trial, _)| {
+                (0..trial.instances.len())
+                    .filter(|instance| {
+                        self.deliveries(trial, *instance)
+                            .iter()
+                            .any(Delivery::is_ok)
+                    })
+                    .count()
+                    >= 2
+            })
+            .map(|(_, judged)| {
+                judged
+                    .iter()
+                    .filter(|one| one.effect == index)
+                    .map(|one| Some(one.value? / one.each.filter(|each| *each != 0.0)?))
+                    .sum::<Option<f64>>()
+            })
+            .peekable();
+        several.peek().is_some() && several.all(|sum| sum.is_some_and(|sum| sum <= 1.0))
     }
 
     fn broken_invariants(&self) -> Vec<usize> {
@@ -519,10 +556,13 @@ fn is(trial: &TrialView<'_>, control: Control) -> bool {
     trial.trial.role == Role::Control(control)
 }
 
+/// A reading after a trial: where it stands, what was read before and after.
+type Moved = (EventIndex, f64, f64);
+
 /// Effects without marker that moved between two trials, while nothing of ours
 /// was on its way, as (scenario, effect).
 fn moved_without_us(view: &View<'_>, judged: &[Vec<Judged<'_>>]) -> Vec<(usize, usize)> {
-    let mut readings: BTreeMap<(usize, usize), Vec<(EventIndex, f64, f64)>> = BTreeMap::new();
+    let mut readings: BTreeMap<(usize, usize), Vec<Moved>> = BTreeMap::new();
     for (trial, judged) in view.trials.iter().zip(judged) {
         let Some(scenario) = view.scenario(trial.trial.scenario) else {
             continue;

@@ -206,7 +206,6 @@ impl<'a> Scene<'a, '_> {
             }
             Kind::Burst => Hazard::DuplicateEffectConcurrent,
             Kind::Stagger | Kind::Timeout => Hazard::DuplicateEffectInFlight,
-            Kind::DropResponse | Kind::CutResponse => Hazard::DuplicateEffectDroppedResponse,
             Kind::Reset => {
                 let answered = self.attempts().any(|attempt| {
                     matches!(self.fault(attempt), Fault::Reset { .. })
@@ -218,10 +217,12 @@ impl<'a> Scene<'a, '_> {
                     Hazard::CancelMidHandler
                 }
             }
+            Kind::CutRequest if self.has_a_body() => Hazard::PartialUploadExecuted,
             // What has no body cannot be cut in it: closing after the head of such
             // a request only loses its answer.
-            Kind::CutRequest if self.has_a_body() => Hazard::PartialUploadExecuted,
-            Kind::CutRequest => Hazard::DuplicateEffectDroppedResponse,
+            Kind::DropResponse | Kind::CutResponse | Kind::CutRequest => {
+                Hazard::DuplicateEffectDroppedResponse
+            }
         }
     }
 

@@ -304,22 +304,8 @@ impl<'a> Delivery<'a> {
             .map(|_| timing.last_in.unwrap_or(timing.ended))
     }
 
-    /// When the first byte of an answer came; an attempt that we ended ourselves
-    /// is open for ever, since its handler may be.
     pub(crate) fn open_until(&self) -> Offset {
-        let timing = &self.exchange.timing;
-        if let Some(first_in) = timing.first_in {
-            return first_in;
-        }
-        match self.exchange.end {
-            End::WeClosed | End::WeReset | End::TimedOut => Offset(u64::MAX),
-            End::Complete
-            | End::PeerClosed
-            | End::PeerReset
-            | End::ConnectFailed(_)
-            | End::NotSent(_)
-            | End::BrokenAnswer(_) => timing.ended,
-        }
+        open_until(self.exchange)
     }
 
     pub(crate) fn is_attempt(&self) -> bool {
@@ -386,5 +372,23 @@ impl<'a> Delivery<'a> {
             (Some(mine), Some(theirs)) => mine < other.open_until() && theirs < self.open_until(),
             (Some(_) | None, _) => false,
         }
+    }
+}
+
+/// When the first byte of an answer came; an exchange that we ended ourselves is
+/// open for ever, since its handler may be.
+pub(crate) fn open_until(exchange: &Exchange) -> Offset {
+    let timing = &exchange.timing;
+    if let Some(first_in) = timing.first_in {
+        return first_in;
+    }
+    match exchange.end {
+        End::WeClosed | End::WeReset | End::TimedOut => Offset(u64::MAX),
+        End::Complete
+        | End::PeerClosed
+        | End::PeerReset
+        | End::ConnectFailed(_)
+        | End::NotSent(_)
+        | End::BrokenAnswer(_) => timing.ended,
     }
 }

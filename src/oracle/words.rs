@@ -50,7 +50,8 @@ pub(crate) fn exist(name: &str, n: f64, counted: bool) -> String {
         return match n {
             0 => format!("no `{name}` exist"),
             1 => format!("`{name}` shows one"),
-            n => format!("{} {things} exist", spelled(n)),
+            n if name.ends_with('s') => format!("{} {things} exist", spelled(n)),
+            n => format!("`{name}` shows {}", spelled(n)),
         };
     }
     format!("`{name}` is {}", number(n))
@@ -130,6 +131,7 @@ mod tests {
         assert_eq!(number(0.1 + 0.2), "0.3");
         assert_eq!(exist("orders", 2.0, true), "two orders exist");
         assert_eq!(exist("order_rows", 2.0, true), "two order rows exist");
+        assert_eq!(exist("stock", 2.0, true), "`stock` shows two");
         assert_eq!(exist("charged", 3998.0, false), "`charged` is 3998");
     }
 

@@ -138,13 +138,14 @@ impl Draft {
                 };
                 let id = case_id(&scenario.name, &operation.name, pattern, row_name);
                 self.claim(&id, &pattern.place)?;
+                let own = pattern.for_row(&row.row);
                 self.plan.cases.push(Case {
                     id,
                     scenario: index,
                     operation: operation_index,
                     pattern: pattern::tag(pattern),
-                    with: overlay(&pattern.with),
-                    before: pattern.before.clone(),
+                    with: overlay(&own.with),
+                    before: own.before,
                     place: pattern.place.clone(),
                 });
                 kinds.push((pattern, kind));

@@ -170,6 +170,7 @@ fn row(values: &[(&str, &str)]) -> ScenarioRow {
 
 fn scenario(name: &str, patterns: Vec<Pattern>) -> Scenario {
     Scenario {
+        secrets: Vec::new(),
         name: name.to_owned(),
         file: "shop.yaml".to_owned(),
         line: 4,

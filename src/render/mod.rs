@@ -1,6 +1,8 @@
 //! [`Report`](crate::report::Report) → bytes. Pure: a renderer opens no file and
 //! asks no question. It must not know plan, history or oracle.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod block;
 mod json;
 mod junit;

@@ -193,13 +193,23 @@ impl Layout {
         for (position, row) in rows.iter().enumerate() {
             let above = position.checked_sub(1).map(|above| &rows[above]);
             let repeats = above.is_some_and(|above| above.is_of(row));
-            table.add_row(self.cells(|column, width| match column {
-                // With its own line the scenario does not head the operation.
-                Column::Scenario | Column::Operation | Column::Row if repeats => String::new(),
-                Column::Scenario if above.is_some_and(|above| above.scenario == row.scenario) => {
+            let same_scenario = above.is_some_and(|above| above.scenario == row.scenario);
+            table.add_row(self.cells(|column, width| {
+                let is_blank = match column {
+                    Column::Scenario => same_scenario,
+                    Column::Operation | Column::Row => repeats,
+                    Column::Pattern
+                    | Column::Trials
+                    | Column::Attempts
+                    | Column::Effects
+                    | Column::P95
+                    | Column::Verdict => false,
+                };
+                if is_blank {
                     String::new()
+                } else {
+                    page.fit(row.text(column), width)
                 }
-                column => page.fit(row.text(column), width),
             }));
         }
         let last = self.0.len() - 1;

@@ -378,7 +378,7 @@ impl Context<'_> {
         report.overlap = case
             .filter(|case| case.pattern.kind.overlaps() && case.pattern.attempts > 1)
             .map(|_| index::overlap(&exchanges));
-        let effect = self.effect(finding, scenario, &exchanges, facts);
+        let effect = Self::effect(finding, scenario, &exchanges, facts);
         let exceeded = effect.as_ref().is_some_and(|(_, exceeded)| *exceeded);
         report.effect = effect.map(|(effect, _)| effect);
         let focus = Focus {
@@ -394,7 +394,6 @@ impl Context<'_> {
 
     /// The effect that shows a finding, and whether it is more than allowed.
     fn effect(
-        &self,
         finding: &Finding,
         scenario: &PlannedScenario,
         exchanges: &[&Exchange],

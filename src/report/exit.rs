@@ -115,9 +115,10 @@ pub fn exit_code(judgement: &Judgement, rules: ExitRules) -> Exit {
         Verdict::Error => Exit::Error,
         Verdict::Fail => Exit::Fail,
     };
-    match exit {
-        Exit::Fail | Exit::Inconclusive if rules.exit_zero => Exit::Pass,
-        exit => exit,
+    if rules.exit_zero && matches!(exit, Exit::Fail | Exit::Inconclusive) {
+        Exit::Pass
+    } else {
+        exit
     }
 }
 

@@ -5,6 +5,8 @@
 //! unit in the name, times are never floats, and within `retrial.report/1`
 //! fields are only added.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod build;
 mod curl;
 mod exit;

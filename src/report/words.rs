@@ -130,10 +130,9 @@ pub(super) fn result(response: &ResponseFacts) -> Option<&str> {
 
 /// A JSON value; strings without quotes.
 fn value(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A text of at most so many characters; what is too long loses its end.

@@ -81,6 +81,9 @@ impl Latencies {
     }
 
     /// As base64 of the compressed V2 format, which other tools read too.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
     pub fn to_base64(&self) -> String {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()

@@ -72,7 +72,7 @@ fn verdicts(judgement: &Judgement) -> Vec<Verdict> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn one_more_effect_than_too_many_never_turns_fail_into_pass(

@@ -555,6 +555,41 @@ fn a_target_that_tells_operations_apart_by_their_content_proves_nothing() {
 }
 
 #[test]
+fn a_probe_that_shows_two_operations_as_one_proves_nothing() {
+    let mut world = World::orders();
+    world.scenario().effects[0].marked = false;
+    let one = "-orders=0; #1 0-20 201 a; orders=1";
+    let two = "-orders=1; #1 0-20 201 a; orders=2 lacking";
+    world.trial(Role::Control(crate::plan::Control::One), None, &[one]);
+    let other = "#1 0-20 201 b";
+    world.trial(
+        Role::Control(crate::plan::Control::Two),
+        None,
+        &[two, other],
+    );
+    let trial = "-orders=2; #1 0-20 201 a; #2 30-33 201 a; >1 500-503 201 a; orders=3";
+    let judgement = world.with_case(Kind::Replay, &[trial]).judge();
+    assert_eq!(last(&judgement), "inconclusive blind-probe");
+}
+
+#[test]
+fn a_target_that_fails_now_and_then_does_not_leak_its_constraint() {
+    let clean = "#1 0-20 201 a; #2 0-3 409; >1 500-503 201 a; orders=1";
+    let mut trials = [clean; 100];
+    let failed = "#1 0-20 201 a; #2 0-18 500; >1 500-503 201 a; orders=1";
+    trials[13] = failed;
+    trials[54] = failed;
+    check_trials(World::orders(), Kind::Burst, &trials, "pass");
+    trials[20..30].fill(failed);
+    check_trials(
+        World::orders(),
+        Kind::Burst,
+        &trials,
+        "fail constraint-leaks-500",
+    );
+}
+
+#[test]
 fn a_count_that_moves_without_us_proves_nothing() {
     let unmarked = || {
         let mut world = World::orders();
@@ -898,4 +933,37 @@ fn a_threshold_needs_its_samples() {
 #[test]
 fn nothing_to_judge_is_no_pass() {
     assert_eq!(World::orders().judge().verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn each_key_of_a_release_is_judged_for_itself() {
+    let good = "#1 0-20 201 a; #2 0-3 409; >1 500-503 201 a; orders=1";
+    let bad = "#1 0-20 201 b; #2 0-21 201 c; >1 500-503 201 b; orders=2 excess";
+    let judged = |lines: Vec<&str>| {
+        let mut world = World::orders().with_controls();
+        world.add_case(Kind::Burst, std::iter::repeat_n(lines, 10));
+        world.judge()
+    };
+    // Different keys have different results, and that is no divergence.
+    let other = "#1 0-20 201 z; #2 0-3 409; >1 500-503 201 z; orders=1";
+    assert_eq!(last(&judged(vec![good, other, good])), "pass");
+    let judgement = judged(vec![good, bad, other]);
+    assert_eq!(last(&judgement), "fail duplicate-effect-concurrent");
+    let finding = &judgement.cases[0].findings[0];
+    assert_eq!(finding.evidence.instance, 1);
+    assert_eq!(judgement.cases[0].effects[0].observed["1"], 20);
+}
+
+#[test]
+fn ten_thousand_trials_are_judged_in_one_pass() {
+    let good = "#1 0-20 201 a; #2 0-3 409; #3 0-3 409; #4 0-3 409; #5 0-3 409; \
+                >1 500-503 201 a; @orders=1; orders=1";
+    let mut trials = vec![good; 10_000];
+    trials[7_777] = "#1 0-20 201 a; #2 0-21 201 b; >1 500-503 201 a; orders=2 excess";
+    let judgement = World::orders()
+        .with_controls()
+        .with_case(Kind::Burst, &trials)
+        .judge();
+    assert_eq!(last(&judgement), "fail duplicate-effect-concurrent");
+    assert_eq!(judgement.cases[0].trials.run, 10_000);
 }
