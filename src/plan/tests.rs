@@ -184,7 +184,6 @@ fn scenario(name: &str, patterns: Vec<Pattern>) -> Scenario {
         contract: Contract::core(),
         latency: Vec::new(),
         budget: Budget::default(),
-        secrets: Vec::new(),
     }
 }
 
