@@ -244,7 +244,7 @@ pub(super) fn extras(
 ) -> Option<(Pairs, Pairs, Option<Auth>)> {
     let query = fields
         .optional("query")
-        .map(|entry| pairs(cx, &entry.node, "a query parameter"));
+        .map(|entry| pairs(cx, &entry.node, "a query parameter", Of::Request));
     let headers = fields
         .optional("headers")
         .map(|entry| headers(cx, &entry.node));
@@ -381,7 +381,7 @@ fn bad_letter(path: &Template) -> Option<&'static str> {
 }
 
 /// A map of names and texts; a list gives the name several times.
-fn pairs(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Pairs> {
+fn pairs(cx: &mut Context<'_>, node: &Node, what: &str, of: Of) -> Option<Pairs> {
     let before = cx.out.len();
     let expected = format!("a map, one text for {what}");
     let mut found = Vec::new();
@@ -391,7 +391,7 @@ fn pairs(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Pairs> {
                 item,
                 &format!("a text for `{}`", entry.name),
                 Escape::None,
-                Of::Request,
+                of,
             ) {
                 found.push((entry.name.clone(), value));
             }
@@ -415,7 +415,9 @@ pub(super) fn headers(cx: &mut Context<'_>, node: &Node) -> Option<Pairs> {
             ok &= header_name(cx, &entry.name, entry.span);
         }
     }
-    pairs(cx, node, "a header").filter(|_| ok)
+    // A header is where a key of an API often stands: what it takes from the
+    // environment stays a reference, so that no plan holds it.
+    pairs(cx, node, "a header", Of::Auth).filter(|_| ok)
 }
 
 /// RFC 9110 section 5.6.2: a field name is a token.
@@ -440,7 +442,7 @@ fn body(cx: &mut Context<'_>, fields: &Fields<'_>) -> Option<Body> {
     };
     match entry.name.as_str() {
         "json" => cx.json(&entry.node).map(Body::Json),
-        "form" => pairs(cx, &entry.node, "a form field").map(Body::Form),
+        "form" => pairs(cx, &entry.node, "a form field", Of::Request).map(Body::Form),
         "multipart" => multipart(cx, &entry.node).map(Body::Multipart),
         "body" => cx
             .template(
