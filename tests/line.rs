@@ -1,170 +1,119 @@
-//! The whole line, from a scenario's text to its report, against the demo shop.
+//! The whole line, from a scenario's text to its report, against the demo shop on
+//! both of its stores: each flaw is found under its own hazard, and the shop
+//! without flaws is never accused.
 
 mod support;
 
-use retrial::demo::{self, Options, Shop};
-use retrial::render::{Format, RenderOptions, render};
+use retrial::demo::{self, Flaw, Shop};
+use retrial::report::VerdictWord;
 
-async fn shop(flaws: &[&str]) -> Shop {
-    let mut options = Options::new(([127, 0, 0, 1], 0).into());
-    options.flaws = flaws
-        .iter()
-        .map(|flaw| flaw.parse().expect("the flaw exists"))
-        .collect();
+/// The twelve lines of the README.
+const ORDER: &str = include_str!("../scenarios/create-order.yaml");
+
+async fn shop(flaw: Option<Flaw>, store: Option<&str>) -> Shop {
+    let mut options = demo::Options::new(([127, 0, 0, 1], 0).into());
+    options.flaws = flaw.map(Into::into).into_iter().collect();
+    options.store = store.map(str::to_owned);
     demo::start(options).await.expect("the shop starts")
 }
 
-fn print(outcome: &support::Outcome) {
-    let text = render(&outcome.report, Format::Terminal, &RenderOptions::default());
-    eprintln!("{}", String::from_utf8_lossy(&text));
+/// Runs a file of the gallery against a flaw; it must be found under its hazard.
+async fn caught(flaw: Flaw, text: &str) {
+    let mut stores = vec![None];
+    stores.extend(support::postgres().map(Some));
+    for store in stores {
+        let shop = shop(Some(flaw), store.as_deref()).await;
+        let outcome = support::run(text, shop.addr, 1, support::salt()).await;
+        shop.stop().await;
+        let found = outcome.report.cases.iter().any(|case| {
+            case.verdict == VerdictWord::Fail
+                && case
+                    .findings
+                    .iter()
+                    .any(|finding| finding.hazard.code() == flaw.hazard())
+        });
+        assert!(
+            found,
+            "{} on {store:?}: expected {}, found {:#?}",
+            flaw.name(),
+            flaw.hazard(),
+            outcome.lines()
+        );
+    }
 }
 
-const ORDER: &str = "scenario: create-order
-target: http://127.0.0.1:1
-operation:
-  request: POST /orders
-  json:
-    sku: TSHIRT-M
-    quantity: 1
-    reference: ${{ marker }}
-effects:
-  orders:
-    get: /orders?reference=${{ marker }}
-    count: $[*]
-contract: { stuck_after: 5s }
-";
+macro_rules! flaws {
+    ($($name:ident: $flaw:literal in $file:literal;)*) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            let flaw = Flaw::find($flaw).expect("the flaw exists");
+            caught(flaw, include_str!(concat!("../scenarios/", $file, ".yaml"))).await;
+        })*
+
+        #[test]
+        fn every_flaw_has_a_test() {
+            let tested = [$($flaw),*];
+            for flaw in Flaw::ALL {
+                assert!(tested.contains(&flaw.name()), "{} has no test", flaw.name());
+            }
+        }
+    };
+}
+
+flaws! {
+    a_key_that_is_not_read_is_found: "ignores-key" in "order-once";
+    a_key_that_is_looked_up_then_stored_is_found: "check-then-act" in "order-once";
+    a_success_that_was_never_committed_is_found: "ack-before-commit" in "order-once";
+    an_error_after_the_effect_is_found: "release-on-error" in "order-once";
+    a_replay_that_names_another_result_is_found: "new-id-on-replay" in "order-once";
+    a_constraint_that_leaks_is_found: "constraint-500" in "order-once";
+    a_lock_over_all_keys_is_found: "global-lock" in "order-once";
+    a_record_written_at_the_end_is_found: "record-at-end" in "impatient-client";
+    an_unfinished_record_that_is_replayed_is_found: "null-in-progress" in "impatient-client";
+    a_record_kept_only_for_clients_that_stay_is_found: "record-if-heard" in "lost-answers";
+    a_key_that_is_stuck_is_found: "stuck-on-disconnect" in "lost-answers";
+    a_handler_that_is_cancelled_is_found: "cancel-on-disconnect" in "lost-answers";
+    a_truncated_body_that_is_executed_is_found: "cut-body-accepted" in "broken-uploads";
+    key_handling_that_fails_is_found: "key-5xx" in "same-meaning";
+    a_fingerprint_over_too_much_is_found: "raw-fingerprint" in "same-meaning";
+    a_mail_without_a_common_guard_is_found: "mail-apart" in "order-and-mail";
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_scenario_passes_on_a_shop_without_flaws() {
-    let shop = shop(&[]).await;
-    let outcome = support::run(ORDER, shop.addr, 1, 1).await;
-    print(&outcome);
-    for line in outcome.lines() {
-        assert!(line.ends_with(": pass"), "{:#?}", outcome.lines());
-    }
+    let shop = shop(None, None).await;
+    let outcome = support::run(ORDER, shop.addr, 1, support::salt()).await;
     shop.stop().await;
+    assert_eq!(
+        outcome.report.verdict,
+        VerdictWord::Pass,
+        "{:#?}",
+        outcome.lines()
+    );
+    assert_eq!(outcome.report.cases.len(), 11);
 }
 
-/// Which file of the gallery catches which flaw.
-const CAUGHT_BY: &[(&str, &str, &str)] = &[
-    (
-        "ignores-key",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "check-then-act",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "ack-before-commit",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "release-on-error",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "new-id-on-replay",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "constraint-500",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "global-lock",
-        "order-once",
-        include_str!("../scenarios/order-once.yaml"),
-    ),
-    (
-        "record-at-end",
-        "impatient-client",
-        include_str!("../scenarios/impatient-client.yaml"),
-    ),
-    (
-        "null-in-progress",
-        "impatient-client",
-        include_str!("../scenarios/impatient-client.yaml"),
-    ),
-    (
-        "record-if-heard",
-        "lost-answers",
-        include_str!("../scenarios/lost-answers.yaml"),
-    ),
-    (
-        "stuck-on-disconnect",
-        "lost-answers",
-        include_str!("../scenarios/lost-answers.yaml"),
-    ),
-    (
-        "cancel-on-disconnect",
-        "lost-answers",
-        include_str!("../scenarios/lost-answers.yaml"),
-    ),
-    (
-        "cut-body-accepted",
-        "broken-uploads",
-        include_str!("../scenarios/broken-uploads.yaml"),
-    ),
-    (
-        "key-5xx",
-        "same-meaning",
-        include_str!("../scenarios/same-meaning.yaml"),
-    ),
-    (
-        "raw-fingerprint",
-        "same-meaning",
-        include_str!("../scenarios/same-meaning.yaml"),
-    ),
-    (
-        "mail-apart",
-        "order-and-mail",
-        include_str!("../scenarios/order-and-mail.yaml"),
-    ),
-];
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_with_the_same_seed_on_the_same_rows_gives_the_same_verdict() {
+    let shop = shop(None, None).await;
+    let first = support::run(ORDER, shop.addr, 7, 1).await;
+    let second = support::run(ORDER, shop.addr, 7, 2).await;
+    shop.stop().await;
+    assert_eq!(first.plan.to_json(), second.plan.to_json());
+    assert_eq!(first.lines(), second.lines());
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_flaw_is_caught_under_its_own_hazard() {
-    for (name, file, text) in CAUGHT_BY
-        .iter()
-        .filter(|row| std::env::var("ONLY").is_ok_and(|only| only.contains(row.0)))
-    {
-        let flaw = demo::Flaw::find(name).expect("the flaw exists");
-        let shop = shop(&[name]).await;
-        let outcome = support::run(text, shop.addr, 1, 1).await;
-        eprintln!("{name} in {file}: {:#?}", outcome.lines());
-        shop.stop().await;
-        let caught = outcome
-            .lines()
-            .iter()
-            .any(|line| line.contains(flaw.hazard()));
-        if !caught {
-            print(&outcome);
-            for event in &outcome.history.events {
-                if let retrial::history::EventKind::Measured { .. } = &event.kind {
-                    eprintln!("{event:?}");
-                }
-                if let retrial::history::EventKind::Exchange(e) = &event.kind {
-                    if e.part != retrial::history::Part::Clean
-                        && matches!(e.part, retrial::history::Part::Closing(_))
-                    {
-                        eprintln!(
-                            "{:?} {:?} {:?} {:?}",
-                            event.trial,
-                            e.part,
-                            e.timing.first_out,
-                            e.response.as_ref().map(|r| r.status)
-                        );
-                    }
-                }
-            }
-        }
-        eprintln!("   caught: {caught}");
-    }
+async fn a_flow_passes_with_every_operation_under_every_pattern() {
+    let shop = shop(None, None).await;
+    let flow = include_str!("../scenarios/checkout.yaml");
+    let outcome = support::run(flow, shop.addr, 1, support::salt()).await;
+    shop.stop().await;
+    assert_eq!(
+        outcome.report.verdict,
+        VerdictWord::Pass,
+        "{:#?}",
+        outcome.lines()
+    );
+    assert_eq!(outcome.report.cases.len(), 12);
 }

@@ -1,7 +1,13 @@
 //! What the tests of the whole line share: a scenario as text, a target that is
 //! running, a report.
 
-#![expect(dead_code, reason = "each test binary uses its own part of it")]
+#![cfg_attr(test, expect(clippy::allow_attributes, reason = "whether dead code is found depends on the test binary"))]
+#![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![expect(
+    clippy::allow_attributes,
+    reason = "whether the lint fires depends on the test binary"
+)]
+#![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 use retrial::engine::{self, Caps, GoOn, Options, Rounds, Stop};
 use retrial::history::History;
@@ -55,7 +61,7 @@ pub(crate) fn options(plan: &Plan, salt: u32) -> Options {
         caps: Caps {
             requests: 1_000_000,
             rate: None,
-            time: Duration::from_secs(600),
+            time: Duration::from_mins(10),
         },
         jobs: 8,
         keep: false,
@@ -109,4 +115,34 @@ impl Outcome {
             })
             .collect()
     }
+}
+
+/// A salt of this test's own, so that tests that share a database do not share
+/// keys.
+pub(crate) fn salt() -> u32 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    u32::try_from(hasher.finish() & u64::from(u32::MAX)).expect("it was cut to 32 bits")
+}
+
+/// The PostgreSQL of the tests; `None`, said aloud, where none answers. In CI that
+/// is a failure.
+pub(crate) fn postgres() -> Option<String> {
+    let url = std::env::var("RETRIAL_TEST_POSTGRES")
+        .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/test".to_owned());
+    let address = url
+        .split('@')
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let answers = address.is_some_and(|address| std::net::TcpStream::connect(address).is_ok());
+    if answers {
+        return Some(url);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "no PostgreSQL answers at {url}; set RETRIAL_TEST_POSTGRES"
+    );
+    eprintln!("left out: no PostgreSQL answers at {url}");
+    None
 }
