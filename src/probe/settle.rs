@@ -165,6 +165,10 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "scripts mix readings and failures"
+    )]
     fn count(n: u64) -> Result<Reading, ProbeFailure> {
         Ok(Reading::Count {
             n,

@@ -1,12 +1,6 @@
 //! What the tests of the whole line share: a scenario as text, a target that is
 //! running, a report.
 
-#![cfg_attr(test, expect(clippy::allow_attributes, reason = "whether dead code is found depends on the test binary"))]
-#![allow(dead_code, reason = "each test binary uses its own part of it")]
-#![expect(
-    clippy::allow_attributes,
-    reason = "whether the lint fires depends on the test binary"
-)]
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 use retrial::engine::{self, Caps, GoOn, Options, Rounds, Stop};
