@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_trial_that_would_exceed_the_cap_is_not_started() {
-        let budget = budget(10, None, Duration::from_secs(60));
+        let budget = budget(10, None, Duration::from_mins(1));
         assert_eq!(budget.commit(6), Ok(()));
         assert_eq!(budget.commit(5), Err(SkipReason::Requests));
         assert_eq!(budget.commit(4), Ok(()));
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rate_spaces_bursts_by_their_size() {
-        let budget = budget(1000, Some(1000.0), Duration::from_secs(60));
+        let budget = budget(1000, Some(1000.0), Duration::from_mins(1));
         let start = budget.clock.instant();
         budget.pace(20).await;
         budget.pace(1).await;

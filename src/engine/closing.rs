@@ -67,7 +67,8 @@ impl World {
     ) -> Result<(), Void> {
         let retry = self.scenario().operations[operation].retry.clone();
         let stuck_after = self.scenario().contract.stuck_after(self.h(operation).p99);
-        let started = self.run.clock.now();
+        // How long a key answers in progress counts from its first such answer.
+        let mut since = None;
         let mut open = 0;
         let mut tries = 0;
         loop {
@@ -77,17 +78,24 @@ impl World {
                 overlay,
                 ..Manner::plain(part(tries), attempts_before + tries)
             };
-            {
-                // Held while sending, not while waiting: keys that may be stuck
-                // wait side by side.
+            // Held while sending, not while waiting: keys that may be stuck wait
+            // side by side. A key that answered in progress is asked again with
+            // nothing else under way: where one lock guards all keys, the others'
+            // retries would keep it busy.
+            if tries == 1 {
+                let _others = self.alone.read().await;
                 let _permit = self
                     .closing
                     .acquire()
                     .await
                     .expect("the semaphore is never closed");
                 self.exchange(trial, unit, operation, &manner, None).await?;
+            } else {
+                let _alone = self.alone.write().await;
+                self.exchange(trial, unit, operation, &manner, None).await?;
             }
-            let waited = self.run.clock.elapsed(started);
+            let since = *since.get_or_insert_with(|| self.run.clock.now());
+            let waited = self.run.clock.elapsed(since);
             let go_on = match self.answer(unit, operation, retry.until) {
                 Answer::Final => false,
                 Answer::InProgress => waited < stuck_after,

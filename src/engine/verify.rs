@@ -256,6 +256,12 @@ impl World {
                 expected: probe.expected.clone(),
             },
             Some(wanted) => {
+                // Less than nothing is a count of what is gone: two gone are more
+                // than one.
+                let (wanted, sign) = match wanted {
+                    Wanted::Times(n) if n < 0.0 => (Wanted::Times(-n), -1.0),
+                    wanted => (wanted, 1.0),
+                };
                 let each: Vec<Allowed> = units
                     .iter()
                     .map(|unit| Allowed::from_outcomes(wanted, [self.outcome_for(unit, effect)]))
@@ -274,6 +280,7 @@ impl World {
                 Sought::Number {
                     allowed,
                     before: before.unwrap_or(0.0),
+                    sign,
                 }
             }
         }
@@ -316,6 +323,8 @@ enum Sought {
         allowed: Allowed,
         /// What was there before.
         before: f64,
+        /// -1 where effects take away.
+        sign: f64,
     },
     Value {
         /// Whether an answer was `ok`: else nothing is expected of it.
@@ -328,11 +337,15 @@ enum Sought {
 impl Sought {
     fn progress(&self, reading: &Reading, late: bool) -> Progress {
         match self {
-            Self::Number { allowed, before } => {
+            Self::Number {
+                allowed,
+                before,
+                sign,
+            } => {
                 let Some(seen) = number(reading) else {
                     return Progress::NotYet;
                 };
-                let seen = seen - before;
+                let seen = (seen - before) * sign;
                 if allowed.exceeded_by(seen) {
                     Progress::Excess
                 } else if !allowed.admits(seen) {

@@ -115,6 +115,8 @@ pub(crate) struct World {
     pub(crate) probing: Semaphore,
     /// Closing retries in flight.
     pub(crate) closing: Semaphore,
+    /// Held for reading by those, for writing by one that must be alone.
+    pub(crate) alone: tokio::sync::RwLock<()>,
     /// Warm connections of trials that are over.
     pub(crate) pool: Pool,
 }
@@ -240,6 +242,7 @@ impl World {
             h: RwLock::default(),
             probing: Semaphore::new(PROBES_AT_ONCE),
             closing: Semaphore::new(run.options.jobs.max(1)),
+            alone: tokio::sync::RwLock::default(),
             pool: Pool::default(),
         })
     }

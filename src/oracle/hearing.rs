@@ -147,7 +147,7 @@ impl<'a> Hearing<'a, '_> {
             if group.some_right {
                 explained.extend(group.parts.iter().map(|(effect, ..)| *effect));
             }
-            docket.proofs.push(self.accuse_parts(scene, group));
+            docket.proofs.extend(self.accuse_parts(scene, &group));
         }
         let mut duplicated = false;
         for judged in &scene.judged {
@@ -267,8 +267,12 @@ impl<'a> Hearing<'a, '_> {
         }
     }
 
-    fn accuse_parts(&self, scene: &Scene<'a, '_>, group: Unequal) -> Proof {
-        let hazard = name_of_lack(scene, self.habits.parts, Hazard::PartialSideEffect);
+    /// Unequal parts are always told under their own name; where they come of a
+    /// client that went away, that is said beside it.
+    fn accuse_parts(&self, scene: &Scene<'a, '_>, group: &Unequal) -> Vec<Proof> {
+        let named = name_of_lack(scene, self.habits.parts, Hazard::PartialSideEffect);
+        let mut hazards = vec![Hazard::PartialSideEffect];
+        hazards.extend((named != Hazard::PartialSideEffect).then_some(named));
         let mut events = scene.all_events();
         events.extend(&group.events);
         let off = group
@@ -276,7 +280,15 @@ impl<'a> Hearing<'a, '_> {
             .iter()
             .find(|(_, seen, wanted)| (seen - wanted).abs() > f64::EPSILON)
             .map(|(effect, ..)| *effect);
-        scene.proof(hazard, off, events, Clue::Unequal(group.parts))
+        let proof = |hazard| {
+            scene.proof(
+                hazard,
+                off,
+                events.clone(),
+                Clue::Unequal(group.parts.clone()),
+            )
+        };
+        hazards.into_iter().map(proof).collect()
     }
 
     fn accuse_invariant(

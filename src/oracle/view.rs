@@ -349,13 +349,20 @@ impl<'a> Delivery<'a> {
             .any(|(field, value)| other.identity().any(|named| named == (field, value)))
     }
 
-    /// Whether the answer is that of a rate limit or a load shedder.
+    /// Whether the answer is that of a rate limit or a load shedder. A conflict
+    /// that says when to come back speaks of the key.
     pub(crate) fn sheds_load(&self) -> bool {
+        let limits = self
+            .status()
+            .is_some_and(|status| matches!(status, 429 | 503));
         self.answer().is_some_and(|answer| {
-            answer.headers.iter().any(|(name, _)| {
-                let name = name.to_ascii_lowercase();
-                name == "retry-after" || name.contains("ratelimit") || name.contains("rate-limit")
-            })
+            limits
+                && answer.headers.iter().any(|(name, _)| {
+                    let name = name.to_ascii_lowercase();
+                    name == "retry-after"
+                        || name.contains("ratelimit")
+                        || name.contains("rate-limit")
+                })
         })
     }
 

@@ -123,11 +123,16 @@ impl Draft {
         let first_case = self.plan.cases.len();
         // Kinds as they can be made of the operation at hand, one for each case.
         let mut kinds = Vec::new();
+        let patterns: Vec<_> = scenario
+            .patterns
+            .iter()
+            .map(|pattern| pattern.for_row(&row.row))
+            .collect();
         for (operation_index, operation) in row.operations.iter().enumerate() {
             if !operation.repeatable {
                 continue;
             }
-            for pattern in &scenario.patterns {
+            for pattern in &patterns {
                 let Ok(kind) = applied(&pattern.kind, operation) else {
                     continue;
                 };

@@ -39,6 +39,7 @@ impl Span {
     }
 
     /// An empty span at its start.
+    #[must_use]
     pub fn start_only(self) -> Self {
         Self {
             end: self.start,
@@ -397,7 +398,7 @@ impl Diagnostics {
                 .as_ref()
                 .map(|label| (label.span.file, label.span.start))
         };
-        list.sort_by(|one, other| (place(one), one.severity).cmp(&(place(other), other.severity)));
+        list.sort_by_key(|diagnostic| (place(diagnostic), diagnostic.severity));
         // One line of a file is read once for each matrix row, and says the same.
         let mut said = std::collections::HashSet::new();
         list.retain(|diagnostic| said.insert(diagnostic.clone()));

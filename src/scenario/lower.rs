@@ -4,17 +4,15 @@
 use super::diagnostic::{Diagnostic, FileId, Files, Span};
 use super::document::names::{Captured, Names, Uses};
 use super::document::pattern::Circumstances;
-use super::document::request::free_name;
 use super::document::{Context, Fields, Letters, contract, effect, pattern, request, target};
 use super::load::{Settings, severity};
 use super::node::{Entry, Node, Value};
-use super::parts::{
-    Auth, Body, Each, Effect, Invariant, KeyPlace, Operation, Population, Request, Row, Step,
-    Target, Threshold,
-};
-use super::project::{ProjectParts, budget, secrets};
-use super::template::{Escape, JsonTemplate, RenderError, Scope, Template};
-use super::{Profile, Scenario, ScenarioRow, SecretSource, With, suggest};
+use super::parts::{Body, Each, Effect, Operation, Row, Target};
+use super::project::{ProjectParts, budget};
+use super::relations::{invariants, latency, together};
+use super::template::{JsonTemplate, Scope};
+use super::values::{all_secrets, axes, rows_of, vars};
+use super::{Profile, Scenario, ScenarioRow};
 use crate::codes::Diagnosis;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -47,9 +45,6 @@ pub(crate) const SCENARIO: &[&str] = &[
     "owner",
     "docs",
 ];
-
-/// More rows than anybody waits for.
-const ROWS_MAX: usize = 1000;
 
 /// What one scenario is made of.
 pub(super) struct Given<'a> {
@@ -295,137 +290,6 @@ fn needs_target(cx: &mut Context<'_>, fields: &Fields<'_>) -> bool {
         .any(|entry| entry.node.field("publish").is_some())
 }
 
-fn all_secrets(cx: &mut Context<'_>, fields: &Fields<'_>, given: &Given<'_>) -> Vec<SecretSource> {
-    let mut all = fields
-        .optional("secrets")
-        .map(|entry| secrets(cx, &entry.node))
-        .unwrap_or_default();
-    for below in &given.parts.project.secrets {
-        if !all.iter().any(|own| own.name == below.name) {
-            all.push(below.clone());
-        }
-    }
-    cx.names.secrets = all
-        .iter()
-        .map(|secret| secret.name.clone())
-        .chain(given.settings.secrets.iter().cloned())
-        .collect();
-    all
-}
-
-/// Variables: flags above the environment block above the scenario. Each may use
-/// the environment and those before it.
-fn vars(cx: &mut Context<'_>, fields: &Fields<'_>, given: &Given<'_>) {
-    cx.values.set("vars", Json::Object(serde_json::Map::new()));
-    cx.values_in_auth
-        .set("vars", Json::Object(serde_json::Map::new()));
-    for (name, value) in &given.settings.vars {
-        define(cx, name, value.clone());
-    }
-    let own = fields.optional("vars").map_or(&[][..], |entry| {
-        cx.entries(&entry.node, "a map of variables, e.g. `{amount: 1999}`")
-    });
-    for entry in given.parts.vars.iter().chain(own) {
-        if !free_name(cx, &entry.name, entry.span, "a variable")
-            || cx.names.vars.contains(&entry.name)
-        {
-            continue;
-        }
-        // A mistake in the value has been said; the name counts as defined, so
-        // that it is not said again wherever it is used.
-        let value = cx.known_json(&entry.node).unwrap_or(Json::Null);
-        define(cx, &entry.name, value);
-    }
-}
-
-fn define(cx: &mut Context<'_>, name: &str, value: Json) {
-    cx.values.set_member("vars", name, value.clone());
-    cx.values_in_auth.set_member("vars", name, value);
-    cx.names.vars.insert(name.to_owned());
-}
-
-/// The axes of the matrix with their values.
-fn axes(cx: &mut Context<'_>, fields: &Fields<'_>) -> Vec<(String, Vec<Json>)> {
-    let Some(entry) = fields.optional("matrix") else {
-        return Vec::new();
-    };
-    let mut axes = Vec::new();
-    for axis in cx.entries(&entry.node, "a map of axes, e.g. `{currency: [EUR, USD]}`") {
-        if !cx.name(&axis.name, axis.span, Letters::Identifier) {
-            continue;
-        }
-        cx.names.axes.insert(axis.name.clone());
-        let Value::List(items) = &axis.node.value else {
-            cx.wrong_type(&axis.node, "a list of values");
-            continue;
-        };
-        let mut values: Vec<Json> = Vec::new();
-        for item in items {
-            if item.scalar().is_none() || item.is_null() {
-                cx.wrong_type(item, "a text, a number, or true or false");
-                continue;
-            }
-            let Some(value) = cx.known_value(item) else {
-                continue;
-            };
-            if values.contains(&value) {
-                cx.say(
-                    Diagnostic::error(Diagnosis::InvalidValue, "a value that the axis has already")
-                        .at(item.span, "two rows would have one id"),
-                );
-                continue;
-            }
-            values.push(value);
-        }
-        if items.is_empty() {
-            cx.say(
-                Diagnostic::error(Diagnosis::InvalidValue, "an axis without values")
-                    .at(axis.node.span, "no row would be left"),
-            );
-        }
-        axes.push((axis.name.clone(), values));
-    }
-    axes
-}
-
-/// Every combination, the last axis running fastest.
-fn rows_of(cx: &mut Context<'_>, fields: &Fields<'_>, axes: &[(String, Vec<Json>)]) -> Vec<Row> {
-    let count = axes.iter().try_fold(1_usize, |count, (_, values)| {
-        count.checked_mul(values.len().max(1))
-    });
-    if count.is_none_or(|count| count > ROWS_MAX)
-        && let Some(entry) = fields.optional("matrix")
-    {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::InvalidValue,
-                format!("the matrix has more than {ROWS_MAX} rows"),
-            )
-            .at(entry.span, "every combination is a row")
-            .help("take values away, or split the scenario"),
-        );
-        return vec![Row::new()];
-    }
-    let mut rows = vec![Row::new()];
-    for (axis, values) in axes {
-        // An axis whose values are all wrong has been said.
-        if values.is_empty() {
-            continue;
-        }
-        rows = rows
-            .into_iter()
-            .flat_map(|row| {
-                values.iter().map(move |value| {
-                    let mut row = row.clone();
-                    row.insert(axis.clone(), value.clone());
-                    row
-                })
-            })
-            .collect();
-    }
-    rows
-}
-
 /// Every capture of the scenario, wherever it is made: for hints only.
 fn collect_captures(cx: &mut Context<'_>, fields: &Fields<'_>) {
     let mut holders: Vec<&Node> = Vec::new();
@@ -466,7 +330,7 @@ fn scenario_row(
     let operations = operations(cx, fields);
     let effects = effects(cx, fields, &operations);
     let together = together(cx, fields, &effects);
-    let invariants = invariants(cx, fields, &effects);
+    let invariants = invariants(cx, fields);
     let cleanup = fields
         .optional("cleanup")
         .map(|entry| request::steps(cx, &entry.node, Each::Run))
@@ -586,170 +450,6 @@ fn marked_member(operations: &[Operation]) -> String {
         .unwrap_or_else(|| "reference".to_owned())
 }
 
-/// Groups of effects: one list of names, or several lists.
-fn together(cx: &mut Context<'_>, fields: &Fields<'_>, effects: &[Effect]) -> Vec<Vec<String>> {
-    let Some(entry) = fields.optional("together") else {
-        return Vec::new();
-    };
-    let Value::List(items) = &entry.node.value else {
-        cx.wrong_type(&entry.node, "a list of effects, e.g. `[orders, mails]`");
-        return Vec::new();
-    };
-    let lists: Vec<&Node> = if items
-        .iter()
-        .any(|item| matches!(item.value, Value::List(_)))
-    {
-        items.iter().collect()
-    } else {
-        vec![&entry.node]
-    };
-    let declared = declared_effects(fields);
-    let mut groups = Vec::new();
-    for list in lists {
-        let mut group = Vec::new();
-        for item in cx.items(list) {
-            let Some(name) = cx.text(item, "the name of an effect") else {
-                continue;
-            };
-            if declared.contains(name.as_str()) {
-                group.push(name);
-            } else {
-                say_unknown_effect(cx, item.span, &name, &declared);
-            }
-        }
-        if group.len() < 2 && effects.len() > 1 {
-            cx.say(
-                Diagnostic::error(Diagnosis::InvalidValue, "a group of one")
-                    .at(list.span, "at least two effects were expected"),
-            );
-        }
-        groups.push(group);
-    }
-    groups
-}
-
-/// Names of effects, those with mistakes too, so that these are not said twice.
-fn declared_effects<'n>(fields: &Fields<'n>) -> BTreeSet<&'n str> {
-    match fields.optional("effects").map(|entry| &entry.node.value) {
-        Some(Value::Map(entries)) => entries.iter().map(|entry| entry.name.as_str()).collect(),
-        Some(Value::Scalar(_) | Value::List(_)) | None => BTreeSet::new(),
-    }
-}
-
-fn say_unknown_effect(cx: &mut Context<'_>, span: Span, name: &str, known: &BTreeSet<&str>) {
-    let near = suggest::nearest(name, known.iter().copied())
-        .map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-    let all: Vec<&str> = known.iter().copied().collect();
-    cx.say(
-        Diagnostic::error(
-            Diagnosis::UnknownEffect,
-            format!("there is no effect `{name}`"),
-        )
-        .at(span, near)
-        .help(format!("effects of this scenario: {}", all.join(", "))),
-    );
-}
-
-fn invariants(cx: &mut Context<'_>, fields: &Fields<'_>, _effects: &[Effect]) -> Vec<Invariant> {
-    let Some(entry) = fields.optional("invariants") else {
-        return Vec::new();
-    };
-    let declared = declared_effects(fields);
-    let items = cx.items(&entry.node);
-    items
-        .into_iter()
-        .filter_map(|item| invariant(cx, item, &declared))
-        .collect()
-}
-
-/// An expression over effects and `vars`; the variables are put in place.
-fn invariant(cx: &mut Context<'_>, node: &Node, effects: &BTreeSet<&str>) -> Option<Invariant> {
-    let Some(text) = node.text() else {
-        cx.wrong_type(
-            node,
-            "a comparison such as `charged == orders * vars.amount`",
-        );
-        return None;
-    };
-    let scalar = node.scalar()?;
-    if text.contains("${{") {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::InvalidExpression,
-                "an invariant is an expression already",
-            )
-            .at(node.span, "no `${{ }}` was expected")
-            .help("write, for example, `charged == orders * vars.amount`"),
-        );
-        return None;
-    }
-    // The same parser as for expressions: an invariant is one without its braces.
-    const BRACES: &str = "${{";
-    let wrapped = Template(format!("{BRACES}{text}}}}}"));
-    if let Err(error) = Template::parse_check(&wrapped.0) {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::InvalidExpression,
-                "this invariant does not parse",
-            )
-            .at(node.span, error.message)
-            .help("write a comparison such as `charged == orders * vars.amount`"),
-        );
-        return None;
-    }
-    let mut expression = text.to_owned();
-    let mut used = BTreeSet::new();
-    let mut ok = true;
-    for name in wrapped.names().into_iter().rev() {
-        let range = name.range.start - BRACES.len()..name.range.end - BRACES.len();
-        let span = scalar.locate(cx.files, node.span, range);
-        let root = name.name.split('.').next().unwrap_or_default().to_owned();
-        if root == "vars" {
-            match cx.values.lookup(&name.name).cloned() {
-                Some(value) => {
-                    expression = replace_name(&expression, &name.name, &value.to_string())
-                }
-                None => {
-                    ok = false;
-                    let known: Vec<&str> = cx.names.vars.iter().map(String::as_str).collect();
-                    let help = format!("variables defined: {}", known.join(", "));
-                    cx.say(
-                        Diagnostic::error(
-                            Diagnosis::UndefinedValue,
-                            format!("`{}` is not defined here", name.name),
-                        )
-                        .at(span, "")
-                        .help(help),
-                    );
-                }
-            }
-        } else if effects.contains(root.as_str()) {
-            used.insert(root);
-        } else {
-            ok = false;
-            say_unknown_effect(cx, span, &name.name, effects);
-        }
-    }
-    ok.then(|| Invariant {
-        expression,
-        effects: used.into_iter().collect(),
-        place: cx.place(node.span),
-    })
-}
-
-/// Puts a value in place of a name everywhere outside strings.
-fn replace_name(expression: &str, name: &str, value: &str) -> String {
-    let mut done = String::new();
-    let mut rest = expression;
-    while let Some(range) = super::template::find_name(rest, name) {
-        done.push_str(&rest[..range.start]);
-        done.push_str(value);
-        rest = &rest[range.end..];
-    }
-    done.push_str(rest);
-    done
-}
-
 /// What the requests of every pattern may use: captures made before the first
 /// operation that patterns are put on.
 fn captures_before_patterns(
@@ -786,123 +486,4 @@ fn captures_before_patterns(
         })
         .cloned()
         .collect()
-}
-
-/// `{first: {p95: 400ms}}`.
-fn latency(cx: &mut Context<'_>, node: &Node) -> Vec<Threshold> {
-    const POPULATIONS: &[&str] = &["first", "replay", "refused", "held", "closing"];
-    const QUANTILES: &[&str] = &["p50", "p90", "p95", "p99", "p999", "max"];
-    const VALUES: [f64; 6] = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
-    let Some(fields) = cx.fields(node, "`latency`", POPULATIONS) else {
-        return Vec::new();
-    };
-    let mut thresholds = Vec::new();
-    for population in Population::ALL {
-        let Some(entry) = fields.optional(population.word()) else {
-            continue;
-        };
-        let Some(quantiles) = cx.fields(&entry.node, "a population", QUANTILES) else {
-            continue;
-        };
-        for (word, quantile) in QUANTILES.iter().zip(VALUES) {
-            let Some(entry) = quantiles.optional(word) else {
-                continue;
-            };
-            if let Some(limit) = cx.duration(&entry.node) {
-                let place = cx.place(entry.span);
-                thresholds.push(Threshold {
-                    population,
-                    quantile,
-                    limit,
-                    place,
-                });
-            }
-        }
-        quantiles.finish(cx);
-    }
-    fields.finish(cx);
-    thresholds
-}
-
-impl With {
-    /// Puts what a scope knows in place; what cannot be put there stays as
-    /// written and is said when it is sent.
-    pub(super) fn resolve(&mut self, scope: &Scope) {
-        if let Some(json) = &mut self.json {
-            keep(json.resolve(scope), json);
-        }
-        for (_, value) in self.headers.iter_mut().chain(&mut self.query) {
-            keep(value.resolve(scope, Escape::None), value);
-        }
-        if let Some(auth) = &mut self.auth {
-            auth.resolve(scope);
-        }
-    }
-}
-
-impl Auth {
-    fn resolve(&mut self, scope: &Scope) {
-        match self {
-            Self::Bearer(value) | Self::Header { value, .. } => {
-                keep(value.resolve(scope, Escape::None), value);
-            }
-            Self::Basic { user, password } => {
-                keep(user.resolve(scope, Escape::None), user);
-                keep(password.resolve(scope, Escape::None), password);
-            }
-            Self::None => {}
-        }
-    }
-}
-
-impl Step {
-    /// As [`With::resolve`].
-    pub(super) fn resolve(&mut self, scope: &Scope) {
-        self.request.resolve(scope);
-        if self.key.place != KeyPlace::None
-            && let Some(value) = &mut self.key.value
-        {
-            keep(value.resolve(scope, Escape::None), value);
-        }
-        if let Some(expect) = &mut self.expect {
-            for (_, value) in &mut expect.json {
-                keep(value.resolve(scope), value);
-            }
-        }
-    }
-}
-
-impl Request {
-    fn resolve(&mut self, scope: &Scope) {
-        keep(self.path.resolve(scope, Escape::UrlPart), &mut self.path);
-        for (_, value) in self.query.iter_mut().chain(&mut self.headers) {
-            keep(value.resolve(scope, Escape::None), value);
-        }
-        match &mut self.body {
-            Body::None => {}
-            Body::Json(json) => keep(json.resolve(scope), json),
-            Body::Form(pairs) => {
-                for (_, value) in pairs {
-                    keep(value.resolve(scope, Escape::None), value);
-                }
-            }
-            Body::Multipart(parts) => {
-                for part in parts {
-                    if let super::parts::PartContent::Text(text) = &mut part.content {
-                        keep(text.resolve(scope, Escape::None), text);
-                    }
-                }
-            }
-            Body::Text(text) => keep(text.resolve(scope, Escape::None), text),
-        }
-        if let Some(auth) = &mut self.auth {
-            auth.resolve(scope);
-        }
-    }
-}
-
-fn keep<T>(read: Result<T, RenderError>, place: &mut T) {
-    if let Ok(value) = read {
-        *place = value;
-    }
 }

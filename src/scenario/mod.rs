@@ -9,10 +9,13 @@ mod lower;
 pub mod node;
 pub mod parts;
 mod project;
+mod relations;
+mod resolve;
 mod schema;
 mod suggest;
 pub mod template;
 pub mod units;
+mod values;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::target::check_url;

@@ -360,7 +360,7 @@ fn environment(cx: &mut Context<'_>, node: &Node, parts: &mut ProjectParts) {
 /// Host names, `*.` in front for any subdomain; never a URL.
 fn hosts(cx: &mut Context<'_>, node: &Node) -> Vec<String> {
     let mut found = Vec::new();
-    for item in cx.items(node) {
+    for item in node.items() {
         let Some(host) = cx.text(item, "the name of a host") else {
             continue;
         };
@@ -490,7 +490,7 @@ fn redact(cx: &mut Context<'_>, node: &Node) -> Redact {
         .unwrap_or_default();
     let mut json = Vec::new();
     if let Some(entry) = fields.optional("json") {
-        for item in cx.items(&entry.node) {
+        for item in entry.node.items() {
             json.extend(cx.plain_json_path(item, "json"));
         }
     }
@@ -500,7 +500,7 @@ fn redact(cx: &mut Context<'_>, node: &Node) -> Redact {
 
 fn reports(cx: &mut Context<'_>, node: &Node) -> Vec<String> {
     let mut found = Vec::new();
-    for item in cx.items(node) {
+    for item in node.items() {
         let Some(report) = cx.text(item, "a kind of report such as `junit`") else {
             continue;
         };

@@ -9,12 +9,16 @@ pub(super) fn nearest<'c>(
     let lower = word.to_lowercase().replace('-', "_");
     candidates
         .into_iter()
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
-            (distance, candidate)
+        .filter_map(|candidate| {
+            // A third of the letters may be wrong; of a short word, one.
+            let most = (candidate.len().max(lower.len()) / 3).max(1);
+            // Cheap first: so much longer a word is never near.
+            if candidate.len().abs_diff(lower.len()) > most {
+                return None;
+            }
+            let distance = strsim::osa_distance(&lower, &candidate.to_lowercase());
+            (distance <= most).then_some((distance, candidate))
         })
-        // A third of the letters may be wrong; of a short word, one.
-        .filter(|(distance, candidate)| *distance <= (candidate.len().max(lower.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

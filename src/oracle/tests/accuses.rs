@@ -362,13 +362,13 @@ fn a_client_that_went_away_must_not_leave_half_of_it() {
         World::orders_and_mails(),
         Kind::Reset,
         half,
-        "fail cancel-mid-handler",
+        "fail partial-side-effect cancel-mid-handler",
     );
     check(
         World::orders_and_mails(),
         Kind::Timeout,
         half,
-        "fail cancel-mid-handler",
+        "fail partial-side-effect cancel-mid-handler",
     );
 }
 

@@ -129,14 +129,14 @@ fn answers(cx: &mut Context<'_>, fields: &Fields<'_>, contract: &mut Contract) {
         );
     }
     if let Some(entry) = fields.optional("identity") {
-        let items = cx.items(&entry.node);
+        let items = entry.node.items();
         contract.identity = items
             .into_iter()
             .filter_map(|item| identity(cx, item))
             .collect();
     }
     if let Some(entry) = fields.optional("ignore") {
-        let items = cx.items(&entry.node);
+        let items = entry.node.items();
         contract.ignore = items
             .into_iter()
             .filter_map(|item| cx.plain_json_path(item, "ignore"))
@@ -315,7 +315,7 @@ fn in_flight(cx: &mut Context<'_>, node: &Node) -> InFlight {
         statuses: Vec::new(),
         wait: false,
     };
-    for item in cx.items(node) {
+    for item in node.items() {
         match item.text() {
             Some("wait") => read.wait = true,
             Some(word) if !word.contains("${{") => {

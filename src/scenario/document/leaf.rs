@@ -280,17 +280,9 @@ impl Context<'_> {
         None
     }
 
-    /// One item or a list of them.
-    pub(crate) fn items<'n>(&self, node: &'n Node) -> Vec<&'n Node> {
-        match &node.value {
-            Value::List(items) => items.iter().collect(),
-            Value::Scalar(_) | Value::Map(_) => vec![node],
-        }
-    }
-
     /// One text or a list of texts.
     pub(crate) fn texts(&mut self, node: &Node, expected: &str) -> Vec<String> {
-        let items = self.items(node);
+        let items = node.items();
         items
             .into_iter()
             .filter_map(|item| self.text(item, expected))
@@ -299,7 +291,7 @@ impl Context<'_> {
 
     /// One status or a list of them.
     pub(crate) fn statuses(&mut self, node: &Node) -> Vec<u16> {
-        let items = self.items(node);
+        let items = node.items();
         items
             .into_iter()
             .filter_map(|item| self.status(item))

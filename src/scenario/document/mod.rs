@@ -5,9 +5,11 @@
 //! leaf, so that every field may be an expression and is still checked against
 //! its type. This room must not know where files lie or what is sent when.
 
+pub(super) mod answer;
 pub(super) mod auth;
 pub(super) mod contract;
 pub(super) mod effect;
+mod key;
 mod leaf;
 pub(super) mod names;
 pub(super) mod pattern;

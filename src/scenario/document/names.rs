@@ -1,6 +1,6 @@
 //! Which names an expression may use where, found without running anything.
 
-use super::Context;
+use super::{Context, Letters, listed};
 use crate::codes::Diagnosis;
 use crate::scenario::diagnostic::{Diagnostic, Severity, Span};
 use crate::scenario::node::Node;
@@ -229,4 +229,20 @@ impl Context<'_> {
         });
         self.say(error);
     }
+}
+
+/// Whether a capture or variable may have this name.
+pub(crate) fn free_name(cx: &mut Context<'_>, name: &str, span: Span, what: &str) -> bool {
+    if RESERVED.contains(&name) {
+        cx.say(
+            Diagnostic::error(
+                Diagnosis::ReservedName,
+                format!("{what} cannot be called `{name}`"),
+            )
+            .at(span, "this name has a meaning of its own in expressions")
+            .help(format!("reserved are {}", listed(&RESERVED[..9]))),
+        );
+        return false;
+    }
+    cx.name(name, span, Letters::Identifier)
 }

@@ -62,7 +62,7 @@ pub(crate) fn decode(
         let profile = around.flag.unwrap_or(around.default);
         return expand(profile, around, &around.place);
     };
-    let items = cx.items(node);
+    let items = node.items();
     if items.is_empty() {
         cx.say(
             Diagnostic::error(
@@ -224,7 +224,7 @@ fn pattern(cx: &mut Context<'_>, node: &Node, profile: Profile) -> Option<Patter
         None => {}
         Some(value) if value.is_null() => {}
         Some(value) if matches!(value.value, Value::Map(_)) => {
-            long_form(cx, kind, value, &mut pattern)?
+            long_form(cx, kind, value, &mut pattern)?;
         }
         Some(value) => pattern.kind = short_form(cx, kind, value)?,
     }
@@ -501,7 +501,7 @@ fn several<T>(
     node: &Node,
     read: fn(&mut Context<'_>, &Node) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = cx.items(node);
+    let items = node.items();
     if items.is_empty() {
         cx.wrong_type(node, "at least one value");
         return None;

@@ -1,18 +1,17 @@
 //! What is sent: operations, steps, and the request inside them.
 
+use super::answer::{captures, default_retry, expect, retry};
 use super::leaf::Of;
-use super::names::{Captured, IN_OPERATION, IN_STEP, RESERVED, Uses};
-use super::{Context, Fields, Letters, auth, listed};
+use super::names::{IN_OPERATION, IN_STEP, Uses};
+use super::{Context, Fields, Letters, auth, key};
 use crate::codes::Diagnosis;
 use crate::scenario::diagnostic::{Diagnostic, Span};
 use crate::scenario::node::{Entry, Node, Value};
 use crate::scenario::parts::{
-    Auth, Body, Capture, CaptureFrom, Each, Expect, Key, KeyPlace, Method, Operation, Part,
-    PartContent, Request, Retry, Step, Until,
+    Auth, Body, Each, Key, KeyPlace, Method, Operation, Part, PartContent, Request, Step,
 };
 use crate::scenario::suggest;
 use crate::scenario::template::{Escape, Template};
-use std::time::Duration;
 
 /// Fields of an operation, in the order of the documentation.
 pub(crate) const OPERATION: &[&str] = &[
@@ -88,10 +87,10 @@ pub(crate) fn operation(cx: &mut Context<'_>, entry: &Entry, named: bool) -> Opt
         request(cx, &fields, Reach::Target)
     };
     let key = match fields.optional("key") {
-        Some(entry) => key(cx, &entry.node),
-        None => Some(default_key()),
+        Some(entry) => key::decode(cx, &entry.node),
+        None => Some(key::by_default()),
     };
-    check_key_place(cx, &fields, key.as_ref(), request.as_ref());
+    key::check_place(cx, &fields, key.as_ref(), request.as_ref());
     let expect = fields
         .optional("expect")
         .map(|entry| expect(cx, &entry.node));
@@ -155,14 +154,14 @@ fn step(cx: &mut Context<'_>, node: &Node, at_least: Each) -> Option<Step> {
         request(cx, &fields, Reach::Anywhere)
     };
     let key = match fields.optional("key") {
-        Some(entry) => key(cx, &entry.node),
+        Some(entry) => key::decode(cx, &entry.node),
         None => Some(Key {
             place: KeyPlace::None,
             value: None,
             quoted: false,
         }),
     };
-    check_key_place(cx, &fields, key.as_ref(), request.as_ref());
+    key::check_place(cx, &fields, key.as_ref(), request.as_ref());
     let has_own_key = key
         .as_ref()
         .is_some_and(|key| key.place != KeyPlace::None && key.value.is_none());
@@ -245,7 +244,7 @@ pub(super) fn extras(
 ) -> Option<(Pairs, Pairs, Option<Auth>)> {
     let query = fields
         .optional("query")
-        .map(|entry| pairs(cx, &entry.node, "a query parameter"));
+        .map(|entry| pairs(cx, &entry.node, "a query parameter", Of::Request));
     let headers = fields
         .optional("headers")
         .map(|entry| headers(cx, &entry.node));
@@ -382,17 +381,17 @@ fn bad_letter(path: &Template) -> Option<&'static str> {
 }
 
 /// A map of names and texts; a list gives the name several times.
-fn pairs(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Pairs> {
+fn pairs(cx: &mut Context<'_>, node: &Node, what: &str, of: Of) -> Option<Pairs> {
     let before = cx.out.len();
     let expected = format!("a map, one text for {what}");
     let mut found = Vec::new();
     for entry in cx.entries(node, &expected) {
-        for item in cx.items(&entry.node) {
+        for item in entry.node.items() {
             if let Some(value) = cx.template(
                 item,
                 &format!("a text for `{}`", entry.name),
                 Escape::None,
-                Of::Request,
+                of,
             ) {
                 found.push((entry.name.clone(), value));
             }
@@ -402,7 +401,7 @@ fn pairs(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Pairs> {
 }
 
 /// Whether nothing but warnings was said since.
-fn errors_since(cx: &Context<'_>, before: usize) -> bool {
+pub(super) fn errors_since(cx: &Context<'_>, before: usize) -> bool {
     cx.out[before..]
         .iter()
         .all(|said| said.severity == crate::scenario::diagnostic::Severity::Warning)
@@ -416,7 +415,9 @@ pub(super) fn headers(cx: &mut Context<'_>, node: &Node) -> Option<Pairs> {
             ok &= header_name(cx, &entry.name, entry.span);
         }
     }
-    pairs(cx, node, "a header").filter(|_| ok)
+    // A header is where a key of an API often stands: what it takes from the
+    // environment stays a reference, so that no plan holds it.
+    pairs(cx, node, "a header", Of::Auth).filter(|_| ok)
 }
 
 /// RFC 9110 section 5.6.2: a field name is a token.
@@ -441,7 +442,7 @@ fn body(cx: &mut Context<'_>, fields: &Fields<'_>) -> Option<Body> {
     };
     match entry.name.as_str() {
         "json" => cx.json(&entry.node).map(Body::Json),
-        "form" => pairs(cx, &entry.node, "a form field").map(Body::Form),
+        "form" => pairs(cx, &entry.node, "a form field", Of::Request).map(Body::Form),
         "multipart" => multipart(cx, &entry.node).map(Body::Multipart),
         "body" => cx
             .template(
@@ -460,7 +461,7 @@ fn multipart(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Part>> {
     let before = cx.out.len();
     let mut parts = Vec::new();
     for entry in cx.entries(node, "a map, one text or `{file: …}` for each part") {
-        for item in cx.items(&entry.node) {
+        for item in entry.node.items() {
             parts.extend(part(cx, &entry.name, item));
         }
     }
@@ -511,398 +512,5 @@ fn part(cx: &mut Context<'_>, name: &str, node: &Node) -> Option<Part> {
         content: content?,
         filename,
         content_type,
-    })
-}
-
-fn default_key() -> Key {
-    Key {
-        place: KeyPlace::Header("Idempotency-Key".to_owned()),
-        value: None,
-        quoted: false,
-    }
-}
-
-/// Reads `key:`.
-fn key(cx: &mut Context<'_>, node: &Node) -> Option<Key> {
-    let expected = "the name of a header, `none`, or a map such as `{header: X-Request-Id}`";
-    if node.scalar().is_some() {
-        let word = cx.text(node, expected)?;
-        if word == "none" {
-            return Some(Key {
-                place: KeyPlace::None,
-                value: None,
-                quoted: false,
-            });
-        }
-        return header_name(cx, &word, node.span).then(|| Key {
-            place: KeyPlace::Header(word),
-            value: None,
-            quoted: false,
-        });
-    }
-    if matches!(node.value, Value::List(_)) {
-        cx.wrong_type(node, expected);
-        return None;
-    }
-    let fields = cx.fields(
-        node,
-        "a key",
-        &["header", "json", "query", "value", "quoted"],
-    )?;
-    let place = match fields.one_of(cx, &["header", "json", "query"]) {
-        None => Some(KeyPlace::Header("Idempotency-Key".to_owned())),
-        Some(entry) if entry.name == "header" => cx
-            .text(&entry.node, "the name of a header")
-            .filter(|name| header_name(cx, name, entry.node.span))
-            .map(KeyPlace::Header),
-        Some(entry) if entry.name == "json" => member_path(cx, &entry.node).map(KeyPlace::Json),
-        Some(entry) => cx
-            .text(&entry.node, "the name of a query parameter")
-            .map(KeyPlace::Query),
-    };
-    let value = fields.optional("value").map(|entry| {
-        // A key that is made of itself would never end.
-        let words = cx.names.words;
-        cx.names.words = &["marker", "attempt", "run", "trial"];
-        let value = cx.template(
-            &entry.node,
-            "a text such as `order-${{ marker }}`",
-            Escape::None,
-            Of::Request,
-        );
-        cx.names.words = words;
-        value
-    });
-    let quoted = fields
-        .optional("quoted")
-        .map(|entry| (entry, cx.boolean(&entry.node)));
-    if let (Some((entry, Some(true))), Some(place)) = (&quoted, &place)
-        && !matches!(place, KeyPlace::Header(_))
-    {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::ConflictingFields,
-                "`quoted` is for keys in a header",
-            )
-            .at(
-                entry.span,
-                "the quotes are those of a structured header field",
-            ),
-        );
-    }
-    fields.finish(cx);
-    Some(Key {
-        place: place?,
-        value: match value {
-            Some(value) => Some(value?),
-            None => None,
-        },
-        quoted: match quoted {
-            Some((_, flag)) => flag?,
-            None => false,
-        },
-    })
-}
-
-/// `$.a.b`: a place that can be written to, not only read.
-fn member_path(cx: &mut Context<'_>, node: &Node) -> Option<String> {
-    let path = cx.plain_json_path(node, "json")?;
-    let plain = path.strip_prefix("$.").is_some_and(|rest| {
-        rest.split('.').all(|step| {
-            !step.is_empty()
-                && step
-                    .chars()
-                    .all(|next| next.is_alphanumeric() || matches!(next, '_' | '-'))
-        })
-    });
-    if !plain {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::InvalidJsonpath,
-                "a key goes to exactly one member of the body",
-            )
-            .at(node.span, "a path of names was expected")
-            .help("write, for example, `$.request_id` or `$.meta.key`"),
-        );
-    }
-    plain.then_some(path)
-}
-
-/// A key in the body needs a body that has members.
-fn check_key_place(
-    cx: &mut Context<'_>,
-    fields: &Fields<'_>,
-    key: Option<&Key>,
-    request: Option<&Request>,
-) {
-    if let (
-        Some(Key {
-            place: KeyPlace::Json(_),
-            ..
-        }),
-        Some(request),
-        Some(entry),
-    ) = (key, request, fields.optional("key"))
-        && !matches!(&request.body, Body::Json(body) if body.0.is_object())
-    {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::ConflictingFields,
-                "a key in the JSON body, and no JSON body",
-            )
-            .at(entry.span, "")
-            .help("give the request a `json:` map, or put the key into a header"),
-        );
-    }
-}
-
-/// Reads `expect:` of an operation or step.
-fn expect(cx: &mut Context<'_>, node: &Node) -> Option<Expect> {
-    if !matches!(node.value, Value::Map(_)) {
-        let before = cx.out.len();
-        let status = cx.statuses(node);
-        return errors_since(cx, before).then_some(Expect {
-            status,
-            json: Vec::new(),
-        });
-    }
-    let before = cx.out.len();
-    let fields = cx.fields(node, "`expect`", &["status", "json"])?;
-    let status = fields
-        .optional("status")
-        .map(|entry| cx.statuses(&entry.node))
-        .unwrap_or_default();
-    let mut json = Vec::new();
-    if let Some(entry) = fields.optional("json") {
-        for member in cx.entries(
-            &entry.node,
-            "a map of JSONPaths and values, e.g. `{$.state: PAID}`",
-        ) {
-            let path = path_of_name(cx, member);
-            let value = cx.json(&member.node);
-            json.extend(path.zip(value));
-        }
-    }
-    fields.finish(cx);
-    errors_since(cx, before).then_some(Expect { status, json })
-}
-
-/// A JSONPath that stands as the name of a field.
-fn path_of_name(cx: &mut Context<'_>, member: &Entry) -> Option<String> {
-    match serde_json_path::JsonPath::parse(&member.name) {
-        Ok(_) => Some(member.name.clone()),
-        Err(error) => {
-            cx.say(
-                Diagnostic::error(
-                    Diagnosis::InvalidJsonpath,
-                    format!("`{}` is not a valid JSONPath", member.name),
-                )
-                .at(member.span, error.message())
-                .help("write, for example, `{$.state: PAID}`"),
-            );
-            None
-        }
-    }
-}
-
-fn default_retry() -> Retry {
-    Retry {
-        until: Until::Answered,
-        max: 8,
-        backoff_min: Duration::from_millis(100),
-        backoff_max: Duration::from_secs(2),
-    }
-}
-
-/// Reads `retry:`.
-fn retry(cx: &mut Context<'_>, node: &Node) -> Option<Retry> {
-    let fields = cx.fields(node, "`retry`", &["until", "max", "backoff"])?;
-    let default = default_retry();
-    let until = match fields.optional("until") {
-        Some(entry) => cx.word(
-            &entry.node,
-            "an end of retrying",
-            &[("answered", Until::Answered), ("ok", Until::Ok)],
-        ),
-        None => Some(default.until),
-    };
-    let max = match fields.optional("max") {
-        Some(entry) => cx.small_integer(&entry.node, 0..=1000),
-        None => Some(default.max),
-    };
-    let backoff = match fields.optional("backoff") {
-        Some(entry) => backoff(cx, &entry.node),
-        None => Some((default.backoff_min, default.backoff_max)),
-    };
-    fields.finish(cx);
-    let (backoff_min, backoff_max) = backoff?;
-    Some(Retry {
-        until: until?,
-        max: max?,
-        backoff_min,
-        backoff_max,
-    })
-}
-
-/// `100ms..2s`, or one duration for every pause.
-fn backoff(cx: &mut Context<'_>, node: &Node) -> Option<(Duration, Duration)> {
-    let text = cx.text(node, "pauses such as `100ms..2s`")?;
-    let (low, high) = text
-        .split_once("..")
-        .unwrap_or((text.as_str(), text.as_str()));
-    let read = crate::scenario::units::duration(low)
-        .and_then(|low| Ok((low, crate::scenario::units::duration(high)?)));
-    match read {
-        Ok((low, high)) if low <= high => Some((low, high)),
-        Ok(_) => {
-            cx.say(
-                Diagnostic::error(
-                    Diagnosis::InvalidDuration,
-                    "the first pause is longer than the longest",
-                )
-                .at(node.span, "")
-                .help("write, for example, `100ms..2s`"),
-            );
-            None
-        }
-        Err(expected) => {
-            cx.say_unit(
-                Diagnosis::InvalidDuration,
-                node.span,
-                &text,
-                "a pair of pauses",
-                &expected,
-                "write, for example, `100ms..2s`",
-            );
-            None
-        }
-    }
-}
-
-/// Reads `capture:`; the names are defined from here on.
-fn captures(cx: &mut Context<'_>, fields: &Fields<'_>, each: Each) -> Vec<Capture> {
-    let Some(entry) = fields.optional("capture") else {
-        return Vec::new();
-    };
-    let mut made = Vec::new();
-    for member in cx.entries(
-        &entry.node,
-        "a map of names and JSONPaths, e.g. `{order_id: $.id}`",
-    ) {
-        if !free_name(cx, &member.name, member.span, "a capture") {
-            continue;
-        }
-        made.extend(capture(cx, member));
-        cx.names.captures.push(Captured {
-            name: member.name.clone(),
-            span: member.span,
-            each,
-        });
-    }
-    made
-}
-
-/// Whether a capture or variable may have this name.
-pub(crate) fn free_name(cx: &mut Context<'_>, name: &str, span: Span, what: &str) -> bool {
-    if RESERVED.contains(&name) {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::ReservedName,
-                format!("{what} cannot be called `{name}`"),
-            )
-            .at(span, "this name has a meaning of its own in expressions")
-            .help(format!("reserved are {}", listed(&RESERVED[..9]))),
-        );
-        return false;
-    }
-    cx.name(name, span, Letters::Identifier)
-}
-
-fn capture(cx: &mut Context<'_>, member: &Entry) -> Option<Capture> {
-    let node = &member.node;
-    if node.scalar().is_some() {
-        let path = cx.plain_json_path(node, &member.name)?;
-        return Some(Capture {
-            name: member.name.clone(),
-            from: CaptureFrom::Json(path),
-            secret: false,
-        });
-    }
-    const KINDS: &[&str] = &["json", "header", "cookie", "regex"];
-    let fields = cx.fields(
-        node,
-        "a capture",
-        &["json", "header", "cookie", "regex", "from", "secret"],
-    )?;
-    let secret = match fields.optional("secret") {
-        Some(entry) => cx.boolean(&entry.node),
-        None => Some(false),
-    };
-    let from = if fields.optional("regex").is_some() {
-        regex_capture(cx, &fields)
-    } else {
-        if let Some(entry) = fields.optional("from") {
-            cx.say(
-                Diagnostic::error(Diagnosis::ConflictingFields, "`from` goes with `regex`")
-                    .at(entry.span, "there is no `regex` beside it"),
-            );
-        }
-        match fields.one_of(cx, KINDS) {
-            Some(entry) if entry.name == "json" => cx
-                .plain_json_path(&entry.node, "json")
-                .map(CaptureFrom::Json),
-            Some(entry) if entry.name == "header" => cx
-                .text(&entry.node, "the name of a header")
-                .filter(|name| header_name(cx, name, entry.node.span))
-                .map(CaptureFrom::Header),
-            Some(entry) => cx
-                .text(&entry.node, "the name of a cookie")
-                .map(CaptureFrom::Cookie),
-            None => {
-                cx.say(
-                    Diagnostic::error(Diagnosis::MissingField, "a capture from nowhere")
-                        .at(member.span, "")
-                        .help(format!("write one of {}", listed(KINDS))),
-                );
-                None
-            }
-        }
-    };
-    fields.finish(cx);
-    Some(Capture {
-        name: member.name.clone(),
-        from: from?,
-        secret: secret?,
-    })
-}
-
-fn regex_capture(cx: &mut Context<'_>, fields: &Fields<'_>) -> Option<CaptureFrom> {
-    #[derive(Clone, Copy)]
-    enum From {
-        Body,
-        Header,
-    }
-    fields.one_of(cx, &["json", "cookie", "regex"]);
-    let regex = fields
-        .optional("regex")
-        .and_then(|entry| cx.regex(&entry.node));
-    let header = fields
-        .optional("header")
-        .map(|entry| cx.text(&entry.node, "the name of a header"));
-    let from = match fields.optional("from") {
-        Some(entry) => cx.word(
-            &entry.node,
-            "a part of an answer",
-            &[("body", From::Body), ("header", From::Header)],
-        )?,
-        None if header.is_some() => From::Header,
-        None => From::Body,
-    };
-    Some(match (from, header) {
-        (From::Body, _) => CaptureFrom::BodyRegex(regex?),
-        (From::Header, header) => CaptureFrom::HeaderRegex {
-            header: header.flatten(),
-            regex: regex?,
-        },
     })
 }

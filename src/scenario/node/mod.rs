@@ -94,6 +94,14 @@ impl Node {
         }
     }
 
+    /// Its items where it is a list, else the node alone: one thing or several.
+    pub fn items(&self) -> Vec<&Self> {
+        match &self.value {
+            Value::List(items) => items.iter().collect(),
+            Value::Scalar(_) | Value::Map(_) => vec![self],
+        }
+    }
+
     /// Whether nothing is written there.
     pub fn is_null(&self) -> bool {
         self.scalar()
@@ -116,6 +124,7 @@ impl Node {
     }
 
     /// Puts `over` on top of this node: maps deep, everything else replaced.
+    #[must_use]
     pub fn merged_under(self, over: Self) -> Self {
         match (self.value, over.value) {
             (Value::Map(mut base), Value::Map(top)) => {
@@ -259,6 +268,8 @@ enum OpenContent {
     List(Vec<Node>),
     Map {
         entries: Vec<Entry>,
+        /// Position by name: a map may have thousands of fields.
+        positions: HashMap<String, usize>,
         merges: Vec<Node>,
         name: Option<(String, Span, bool)>,
     },
@@ -281,7 +292,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, span)?;
-                let span = self.tight(span, style);
+                let span = self.tight(span);
                 self.check_tag(tag.as_ref(), span);
                 let plain = style == ScalarStyle::Plain;
                 let as_text = tag
@@ -309,6 +320,7 @@ impl Builder<'_> {
                 self.check_tag(tag.as_ref(), span);
                 let content = OpenContent::Map {
                     entries: Vec::new(),
+                    positions: HashMap::new(),
                     merges: Vec::new(),
                     name: None,
                 };
@@ -332,11 +344,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The parser lets block scalars and empty ones end on a later line.
-    fn tight(&self, span: Span, style: ScalarStyle) -> Span {
-        if !matches!(style, ScalarStyle::Plain) {
-            return span;
-        }
+    /// The parser lets scalars end behind the white space that follows them.
+    fn tight(&self, span: Span) -> Span {
         let slice = self.text.get(span.range()).unwrap_or("");
         let length = slice.trim_end().len();
         Span::new(self.file, span.range().start..span.range().start + length)
@@ -406,11 +415,9 @@ impl Builder<'_> {
             last.unwrap_or(open.span.end)
         };
         let start = match &open.content {
-            OpenContent::Map { entries, .. } if !flow => {
-                entries.first().map_or(open.span.start, |entry| {
-                    entry.span.start.min(open.span.start.max(entry.span.start))
-                })
-            }
+            OpenContent::Map { entries, .. } if !flow => entries
+                .first()
+                .map_or(open.span.start, |entry| entry.span.start),
             _ => open.span.start,
         };
         let span = Span {
@@ -467,6 +474,7 @@ impl Builder<'_> {
             Some(OpenContent::List(items)) => items.push(node),
             Some(OpenContent::Map {
                 entries,
+                positions,
                 merges,
                 name,
             }) => match name.take() {
@@ -486,17 +494,18 @@ impl Builder<'_> {
                 },
                 Some((word, _, true)) if word == "<<" => merges.push(node),
                 Some((word, span, _)) => {
-                    if let Some(first) = entries.iter().find(|entry| entry.name == word) {
+                    if let Some(first) = positions.get(&word) {
                         self.out.push(
                             Diagnostic::error(
                                 Diagnosis::DuplicateField,
                                 format!("field `{word}` is given twice"),
                             )
                             .at(span, "a second time here")
-                            .and_at(first.span, "first given here")
+                            .and_at(entries[*first].span, "first given here")
                             .help("keep one of them"),
                         );
                     } else {
+                        positions.insert(word.clone(), entries.len());
                         entries.push(Entry {
                             name: word,
                             span,

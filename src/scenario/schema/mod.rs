@@ -15,6 +15,9 @@ pub enum SchemaKind {
 
 /// The schema (JSON Schema 2020-12). It knows what this version does; fields that
 /// come later are refused by it as they are by `check`.
+///
+/// # Panics
+/// Never: the schema files are part of the program, and a test reads them.
 pub fn schema(of: SchemaKind) -> Value {
     let parse = |text: &str| -> Value {
         serde_json::from_str(text).expect("the schema files are JSON, which a test checks")
