@@ -80,11 +80,11 @@ fn usage_errors_have_a_code_and_end_with_2() {
         ),
         (
             &["run", "--time", "5"],
-            "error[usage]: invalid value '5' for '--time <DURATION>': `5` is no duration; write a number and a unit: 200ms, 5s, 2m",
+            "error[usage]: invalid value '5' for '--time <DURATION>': a duration needs a unit: us, ms, s, m, h or d",
         ),
         (
             &["run", "--rate", "50"],
-            "error[usage]: invalid value '50' for '--rate <N/s>': `50` is no rate; write requests a second: 50/s",
+            "error[usage]: invalid value '50' for '--rate <N/s>': a rate is a number per second, such as `50/s`",
         ),
         (
             &["run", "--var", "amount"],
@@ -176,7 +176,7 @@ fn what_later_versions_do_is_known_and_refused() {
         assert_eq!(
             said.err,
             format!(
-                "error[not-supported-yet]: `{what}` is known, but this version does not do it yet\n   = help: retrial explain not-supported-yet\n"
+                "error[not-supported-yet]: `{what}` is known, but this version does not do it yet\n |\n = help: retrial explain not-supported-yet\n"
             ),
             "{words:?}"
         );
@@ -205,8 +205,9 @@ fn where_there_is_no_scenario_there_is_nothing_to_run() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(said.err, @r"
             error[nothing-to-run]: no scenario was found
-               = note: looked for the `scenarios:` of retrial.yaml, else scenarios/**/*.yaml
-               = help: retrial init writes a first scenario
+             |
+             = note: looked for the `scenarios:` of retrial.yaml, else scenarios/**/*.yaml
+             = help: retrial init writes a first scenario
             ");
         }
     }
@@ -224,15 +225,26 @@ fn a_file_that_is_not_there_is_told_and_nothing_is_sent() {
     let said = say(empty().path(), &["run", "nowhere.yaml", "nor-here.yaml"]);
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.err, @r"
-    error[unreadable-file]: failed to read nowhere.yaml: No such file or directory (os error 2)
-    error[unreadable-file]: failed to read nor-here.yaml: No such file or directory (os error 2)
+    error[unreadable-file]: `nowhere.yaml` could not be read
+     --> nowhere.yaml:1:1
+      |
+    1 |
+      | ^ No such file or directory (os error 2)
+
+    error[unreadable-file]: `nor-here.yaml` could not be read
+     --> nor-here.yaml:1:1
+      |
+    1 |
+      | ^ No such file or directory (os error 2)
+
+    2 errors in 2 of 2 files, nothing was sent
     ");
 }
 
 #[test]
 fn files_of_values_that_are_not_there_are_told() {
     let folder = empty();
-    for flag in ["--env-file", "--vars-file", "--secret-file", "--project"] {
+    for flag in ["--env-file", "--vars-file", "--secret-file"] {
         let said = say(folder.path(), &["run", flag, "nowhere"]);
         assert_eq!(said.code, 2, "{flag}");
         assert!(
@@ -242,6 +254,12 @@ fn files_of_values_that_are_not_there_are_told() {
             said.err
         );
     }
+    let said = say(folder.path(), &["run", "--project", "nowhere"]);
+    assert_eq!(said.code, 2);
+    assert!(
+        said.err
+            .starts_with("error[unreadable-file]: `nowhere` could not be read")
+    );
 }
 
 #[test]
@@ -262,8 +280,8 @@ fn a_run_that_is_not_there_is_told() {
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.err, @r"
     error[usage]: there is no run `20261124-024512-b41c`
-       = note: looked at 20261124-024512-b41c and ./.retrial/runs/20261124-024512-b41c
-       = help: name a run's id or its folder, the one that holds plan.json
+     |
+     = help: name a run's id, its folder, or `last`; ids are looked for in ./.retrial/runs
     ");
 }
 
@@ -322,7 +340,8 @@ fn what_nobody_knows_is_answered_with_the_nearest_word() {
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.err, @r"
     error[usage]: nothing is called `stuck-kee`
-       = help: did you mean `stuck-key`?
+     |
+     = help: did you mean `stuck-key`?
     ");
 }
 

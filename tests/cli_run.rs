@@ -172,9 +172,10 @@ fn a_host_that_nobody_allowed_is_refused_before_anything_is_sent() {
     assert_eq!(said.out, "");
     insta::assert_snapshot!(said.err, @r#"
     error[host-not-allowed]: refusing to send to api.example.com
-       = note: retrial sends duplicates on purpose; only loopback is allowed without asking
-       = help: add "api.example.com" to `environments.<name>.allow_hosts` in retrial.yaml,
-               or pass --allow-host api.example.com for this run
+     |
+     = note: retrial sends duplicates on purpose; only loopback is allowed without asking
+     = help: add "api.example.com" to `environments.<name>.allow_hosts` in retrial.yaml,
+             or pass --allow-host api.example.com for this run
     "#);
     assert!(!folder.path().join(".retrial/runs").exists());
 }
