@@ -235,27 +235,27 @@ pub(crate) const CONTRACTS: &[ContractWords] = &[
     },
     ContractWords {
         name: "adyen",
-        line: "Adyen's",
+        line: "Adyen's: a replay is marked by a header, kept for 7 days at least",
         now: Support::Later,
     },
     ContractWords {
         name: "paypal",
-        line: "PayPal's, with PayPal-Request-Id",
+        line: "PayPal's: the header PayPal-Request-Id, a replay shows the latest state",
         now: Support::Later,
     },
     ContractWords {
         name: "square",
-        line: "Square's, with the key in the body",
+        line: "Square's: the key is a member of the body",
         now: Support::Later,
     },
     ContractWords {
         name: "aws",
-        line: "AWS client tokens",
+        line: "AWS: client tokens, a replay may show a newer state",
         now: Support::Later,
     },
     ContractWords {
         name: "azure",
-        line: "Azure's Repeatability headers",
+        line: "Azure: the Repeatability headers of OASIS, with a time of first sending",
         now: Support::Later,
     },
 ];

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::load::{self, Purpose, Read, Request};
 use super::planned::{self, FIRST};
 use super::progress::Progress;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 use crate::history::{EventKind, Reading};
 use crate::oracle::Ground;
 use crate::plan::{Plan, TrialId};
@@ -81,7 +81,7 @@ pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failu
         return Err(load::nothing(&args.files));
     }
     if args.format == CheckFormat::Text {
-        terminal.out(&summary(&plan, read.files))?;
+        terminal.out(&summary(&plan, read.files, args.online))?;
     }
     if args.online {
         return online(args, &read, loaded, plan, terminal);
@@ -118,17 +118,14 @@ fn say_json(read: &Read, all: [&Diagnostics; 2], terminal: &Terminal) -> Result<
     terminal.out(&format!("{document:#}\n"))
 }
 
-fn summary(plan: &Plan, files: usize) -> String {
-    let of = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    };
+fn summary(plan: &Plan, files: usize, online: bool) -> String {
+    let sent = if online { "" } else { "; nothing was sent" };
     format!(
-        "{} in {}: {}, {}; nothing was sent\n",
-        of(plan.scenarios.len(), "scenario"),
-        of(files, "file"),
-        of(plan.cases.len(), "case"),
-        of(plan.trials.len(), "trial"),
+        "{} in {}: {}, {}{sent}\n",
+        counted(plan.scenarios.len(), "scenario"),
+        counted(files, "file"),
+        counted(plan.cases.len(), "case"),
+        counted(plan.trials.len(), "trial"),
     )
 }
 
@@ -250,10 +247,14 @@ fn tell_online(plan: &Plan, outcome: &Outcome, grounds: &[Ground]) -> String {
                 Some(None) => "no answer".to_owned(),
                 Some(Some(status)) => format!("answered {status}"),
             };
+            let name = if operation.named {
+                format!("operation {}", operation.name)
+            } else {
+                "operation".to_owned()
+            };
             let _ = writeln!(
                 text,
-                "  operation {}: {} {} {told}",
-                operation.name,
+                "  {name}: {} {} {told}",
                 operation.request.method.word(),
                 operation.request.path.0,
             );
@@ -276,10 +277,11 @@ fn tell_online(plan: &Plan, outcome: &Outcome, grounds: &[Ground]) -> String {
             };
             let _ = writeln!(
                 text,
-                "  effect {}: GET {} {told} ({} readings)",
+                "  effect {}: {} {} {told} ({})",
                 effect.name,
+                effect.request.method.word(),
                 effect.request.path.0,
-                readings.len()
+                counted(readings.len(), "reading")
             );
         }
     }

@@ -5,7 +5,7 @@ use super::args::{Ci, InitArgs, SchemaOf};
 use super::exit_code::Exit;
 use super::failure::{Failure, not_supported_yet};
 use super::schema;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, path_words};
 use anyhow::Context;
 use std::fmt::Write;
 use std::path::Path;
@@ -113,7 +113,7 @@ pub(crate) fn init(args: &InitArgs, terminal: &Terminal) -> Result<Exit, Failure
             "wrote"
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(told, "{word}  {}", path.display());
+        let _ = writeln!(told, "{word}  {}", path_words(&path));
     }
     if kept {
         told.push_str("what was there already was kept; --force overwrites it\n");
@@ -149,7 +149,7 @@ fn next(args: &InitArgs) -> String {
     steps.extend([
         (
             "retrial demo --serve --listen 127.0.0.1:8080".to_owned(),
-            "a shop that the first scenario fits as it stands; or edit it for your API",
+            "a shop that the first scenario fits",
         ),
         ("retrial check".to_owned(), "all mistakes, no traffic"),
         ("retrial run".to_owned(), "the trial"),

@@ -3,7 +3,7 @@
 //! without loss.
 
 use super::args::ProgressStyle;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 use crate::engine::Notice;
 use crate::history::{EventKind, Phase};
 use crate::plan::{Plan, TrialId};
@@ -104,8 +104,10 @@ impl Progress {
             Shown::Lines(terminal) => {
                 if self.begun.insert(scenario) {
                     terminal.note(&format!(
-                        "{}: {} cases, {} trials\n",
-                        words.name, words.cases, words.trials
+                        "{}: {}, {}\n",
+                        words.name,
+                        counted(words.cases, "case"),
+                        counted(words.trials, "trial")
                     ));
                 }
             }

@@ -10,7 +10,7 @@ use super::load::{self, Purpose, Request};
 use super::planned;
 use super::progress::Progress;
 use super::stop::Signal;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, path_words};
 use super::written::{self, Written};
 use crate::codes::Diagnosis;
 use crate::plan::describe;
@@ -220,7 +220,7 @@ fn left(signal: Signal, folder: &Path, terminal: &Terminal) -> Exit {
     terminal.note(&format!(
         "left in the middle; clean-up may not have run\n\
          what was recorded so far:  retrial report {}\n",
-        folder.display()
+        path_words(folder)
     ));
     signal.exit()
 }

@@ -168,6 +168,20 @@ impl Terminal {
     }
 }
 
+/// A number and its word: `1 trial`, `3 trials`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
+
+/// A path without the `./` that nobody types.
+pub(crate) fn path_words(path: &std::path::Path) -> String {
+    let shown = path.display().to_string();
+    shown.strip_prefix("./").unwrap_or(&shown).to_owned()
+}
+
 fn settle(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::World(

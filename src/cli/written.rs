@@ -3,7 +3,7 @@
 use super::args::{JunitInconclusive, ReportKind, ReportWish};
 use super::exit_code::Exit;
 use super::failure::{Failure, not_supported_yet};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, path_words};
 use crate::codes::Diagnosis;
 use crate::record::write_file;
 use crate::render::{self, Charset, Format, RenderOptions, Verbosity, render};
@@ -147,7 +147,7 @@ pub(crate) fn told(folder: &Path, files: &[String]) -> Vec<String> {
     if files.is_empty() {
         return Vec::new();
     }
-    let folder = format!("{}/", folder.display().to_string().trim_end_matches('/'));
+    let folder = format!("{}/", path_words(folder).trim_end_matches('/'));
     std::iter::once(folder)
         .chain(files.iter().cloned())
         .collect()
