@@ -350,7 +350,7 @@ fn flags_go_above_everything() {
     given.settings = Settings {
         environment: Some("staging".to_owned()),
         target: Some("http://127.0.0.1:9/".to_owned()),
-        vars: BTreeMap::from([("amount".to_owned(), "7".to_owned())]),
+        vars: BTreeMap::from([("amount".to_owned(), retrial::scenario::flag_value("7"))]),
         insecure: true,
         profile: Some(retrial::scenario::Profile::Quick),
         ..Settings::default()

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, FileId, Files, Severity, Span};
 use super::document::names::Names;
 use super::document::{Context, beside, target};
 use super::lower;
-use super::node::{self, Node, Value};
+use super::node::{self, Node, Scalar, Value};
 use super::project::{self, Outline, Project, ProjectParts};
 use super::template::Scope;
 use super::{Profile, Scenario};
@@ -47,8 +47,8 @@ pub struct Settings {
     pub environment: Option<String>,
     /// `--target`.
     pub target: Option<String>,
-    /// `--var`, `RETRIAL_VAR_…`, `--vars-file`; typed as YAML scalars.
-    pub vars: BTreeMap<String, String>,
+    /// `--var`, `RETRIAL_VAR_…` (typed by [`flag_value`]), `--vars-file`.
+    pub vars: BTreeMap<String, Json>,
     /// Names of secrets that come from outside the files (`RETRIAL_SECRET_…`,
     /// `--secret-file`).
     pub secrets: BTreeSet<String>,
@@ -162,6 +162,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
         project: parts.project,
         warnings: diagnostics,
     })
+}
+
+/// The value of a variable that is given as a word (`--var k=v`): typed as a plain
+/// YAML scalar is.
+pub fn flag_value(text: &str) -> Json {
+    Scalar::of_flag(text).json()
 }
 
 /// The paths that `use:` of a file names, resolved against that file; empty where

@@ -19,7 +19,7 @@ mod values;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::target::check_url;
-pub use load::{Loaded, Settings, SourceFile, Sources, load, outline, uses};
+pub use load::{Loaded, Settings, SourceFile, Sources, flag_value, load, outline, uses};
 pub use project::{Limits, Outline, Project, Redact};
 pub use schema::{SchemaKind, schema};
 

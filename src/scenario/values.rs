@@ -6,7 +6,7 @@ use super::diagnostic::Diagnostic;
 use super::document::names::free_name;
 use super::document::{Context, Fields, Letters};
 use super::lower::Given;
-use super::node::{Scalar, Value};
+use super::node::Value;
 use super::parts::Row;
 use super::project::secrets;
 use crate::codes::Diagnosis;
@@ -43,8 +43,8 @@ pub(super) fn vars(cx: &mut Context<'_>, fields: &Fields<'_>, given: &Given<'_>)
     cx.values.set("vars", Json::Object(serde_json::Map::new()));
     cx.values_in_auth
         .set("vars", Json::Object(serde_json::Map::new()));
-    for (name, text) in &given.settings.vars {
-        define(cx, name, Scalar::of_flag(text).json());
+    for (name, value) in &given.settings.vars {
+        define(cx, name, value.clone());
     }
     let own = fields.optional("vars").map_or(&[][..], |entry| {
         cx.entries(&entry.node, "a map of variables, e.g. `{amount: 1999}`")
