@@ -206,7 +206,8 @@ fn judge(plan: &Plan, history: &History, job: &Job) -> (Judgement, Report, Exit)
     (judgement, report, exit)
 }
 
-fn unrecorded(error: RecordError) -> Failure {
+/// Why there can be no record; a folder that is taken is the user's business.
+pub(crate) fn unrecorded(error: RecordError) -> Failure {
     match error {
         RecordError::HoldsRun(_) => Failure::because(
             Diagnostic::error(Diagnosis::Usage, error.to_string())

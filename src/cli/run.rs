@@ -15,7 +15,7 @@ use super::written::{self, Written};
 use crate::codes::Diagnosis;
 use crate::plan::describe;
 use crate::probe::HostPolicy;
-use crate::record::RUNS;
+use crate::record::{Folder, RUNS, RecordError};
 use crate::scenario::Diagnostic;
 use crate::scenario::diagnostic::Severity;
 use std::collections::BTreeMap;
@@ -97,6 +97,9 @@ fn go(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         .out
         .clone()
         .unwrap_or_else(|| read.folder.join(RUNS).join(&name.id));
+    if Folder::open(&folder).is_ok() {
+        return Err(execute::unrecorded(RecordError::HoldsRun(folder)));
+    }
     let job = Job {
         name,
         environment: args.values.environment.clone(),
