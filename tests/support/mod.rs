@@ -18,7 +18,6 @@ use std::time::Duration;
 /// Everything that came of a run.
 pub(crate) struct Outcome {
     pub(crate) plan: Plan,
-    pub(crate) history: History,
     pub(crate) report: Report,
 }
 
@@ -78,11 +77,7 @@ pub(crate) async fn run(text: &str, address: SocketAddr, seed: u64, salt: u32) -
     .expect("the run can be done");
     let judgement = oracle::judge(&plan, &history, JudgeOptions::default());
     let report = report::build(&plan, &history, &judgement, &BuildOptions::default());
-    Outcome {
-        plan,
-        history,
-        report,
-    }
+    Outcome { plan, report }
 }
 
 impl Outcome {
