@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Trials in flight where nobody says otherwise.
-const JOBS: u32 = 8;
+const JOBS: u32 = 4;
 
 /// Which run it is.
 #[derive(Debug, Clone)]
