@@ -11,6 +11,9 @@ use crate::plan::{Each, InstanceIndex, Step, TrialId, Variant};
 use crate::probe::ProbeRequest;
 use sha2::{Digest, Sha256};
 
+/// Bytes of an unexpected answer's body that are told.
+const SHOWN: usize = 200;
+
 /// Which steps run for whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct For {
@@ -38,7 +41,7 @@ impl World {
             }
             let (status, failure) = match self.step(step, session).await {
                 Ok(status) => (Some(status), None),
-                Err((status, why)) => (status, Some(session.redactor().text(&why).into_owned())),
+                Err((status, why)) => (status, Some(why)),
             };
             let failed = failure.is_some();
             self.run.recorder.record(
@@ -80,6 +83,7 @@ impl World {
         !used(&step.request.path)
     }
 
+    /// Runs one step. What is said of a failure holds no secret.
     async fn step(&self, step: &Step, session: &mut Session) -> Result<u16, (Option<u16>, String)> {
         let key = session.default_key(&step.name);
         let mut with_key = session.clone();
@@ -94,7 +98,7 @@ impl World {
                 variant: Variant::Same,
             },
         )
-        .map_err(|error| (None, chain(&error)))?;
+        .map_err(|error| (None, session.redactor().text(&chain(&error)).into_owned()))?;
         self.run.budget.pace(1).await;
         let answer = self
             .client
@@ -105,7 +109,10 @@ impl World {
                 body: rendered.body,
             })
             .await
-            .map_err(|failure| (failure.status, failure.what))?;
+            .map_err(|failure| {
+                let what = session.redactor().text(&failure.what).into_owned();
+                (failure.status, what)
+            })?;
         let status = answer.status;
         let answer = Answer {
             status,
@@ -121,6 +128,13 @@ impl World {
             }
         }
         let json = facts::json(&answer);
+        // A secret is one in an answer that nobody expected, too: it must be known
+        // to the redactor before anything of the answer is told.
+        let (found, missing) = facts::captures(&step.capture, &answer, json.as_ref());
+        let mut learned = session.clone();
+        for (capture, value) in found {
+            learned.learn(&capture.name, value, capture.secret);
+        }
         let met = match &step.expect {
             None => (200..300).contains(&status),
             Some(expect) => {
@@ -128,10 +142,7 @@ impl World {
             }
         };
         if !met {
-            let body: String = String::from_utf8_lossy(&answer.body)
-                .chars()
-                .take(200)
-                .collect();
+            let body = learned.redactor().body(&answer.body, SHOWN);
             let body = if body.is_empty() {
                 String::new()
             } else {
@@ -139,10 +150,7 @@ impl World {
             };
             return Err((Some(status), format!("answered {status}{body}")));
         }
-        let (found, missing) = facts::captures(&step.capture, &answer, json.as_ref());
-        for (capture, value) in found {
-            session.learn(&capture.name, value, capture.secret);
-        }
+        *session = learned;
         if let Some(name) = missing.first() {
             return Err((
                 Some(status),
