@@ -13,6 +13,9 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::borrow::Cow;
 
+/// Characters of a counted node's name that are recorded.
+const SHOWN: usize = 60;
+
 /// One effect of one instance (or, where an effect cannot tell instances apart,
 /// of all instances of a trial), ready to be read.
 struct Probe<'a> {
@@ -62,8 +65,12 @@ impl World {
                 .map_err(|error| broken(chain(&error)))?;
             Cow::Owned(JsonPath::parse(&text).map_err(|error| broken(chain(&error)))?)
         };
-        let expected =
+        let mut expected =
             expectation(effect, session.scope()).map_err(|error| broken(chain(&error)))?;
+        if let Some(expected) = &mut expected {
+            // As the readings that it is compared with and recorded beside.
+            unit.session.redactor().json(expected);
+        }
         Ok(Probe {
             effect,
             index,
@@ -98,7 +105,7 @@ impl World {
                 n,
                 sample: sample
                     .iter()
-                    .map(|name| redactor.text(name).into_owned())
+                    .map(|name| redactor.text(name).chars().take(SHOWN).collect())
                     .collect(),
             }),
             Ok(Reading::Value(Some(mut value))) => {

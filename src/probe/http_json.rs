@@ -220,9 +220,10 @@ pub fn extract(extraction: &Extraction, path: &JsonPath, json: &Value) -> Result
     }
 }
 
-/// What a counted node is called in a report.
+/// What a counted node is called: the whole of it, for secrets have to be found in
+/// it before it is cut.
 fn name(node: &Value) -> String {
-    let text = match node {
+    match node {
         Value::Object(members) => match members.get("id") {
             Some(Value::String(id)) => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
@@ -230,8 +231,7 @@ fn name(node: &Value) -> String {
         },
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
-    text.chars().take(60).collect()
+    }
 }
 
 #[cfg(test)]
