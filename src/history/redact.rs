@@ -340,9 +340,12 @@ fn forms(value: &str) -> Vec<String> {
         forms.push(encoded);
     }
     let json = json_escaped(value);
-    forms.push(json.replace('/', "\\/"));
-    forms.push(ascii_escaped(&json));
-    forms.push(json);
+    for escaped in [json.replace('/', "\\/"), ascii_escaped(&json), json] {
+        // JSON is often told inside JSON: the body of a request in an error, for
+        // instance.
+        forms.push(json_escaped(&escaped));
+        forms.push(escaped);
+    }
     forms.push(
         value
             .replace('&', "&amp;")
@@ -445,6 +448,7 @@ mod tests {
             json!({ "a": SECRET }).to_string(),
             json!({ "a": SECRET }).to_string().replace('/', "\\/"),
             json!({ "a": SECRET }).to_string().replace('é', "\\u00e9"),
+            json!({ "told": json!({ "a": SECRET }).to_string() }).to_string(),
             format!(
                 "/search?q={}",
                 utf8_percent_encode(SECRET, NON_ALPHANUMERIC)
