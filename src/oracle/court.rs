@@ -46,11 +46,19 @@ pub(crate) struct Habits {
 
 impl<'a, 'b> Court<'a, 'b> {
     pub(crate) fn new(view: &'b View<'a>, options: JudgeOptions) -> Self {
+        let cut_short = view.interrupted.is_some() || !view.finished;
         let judged: Vec<Vec<Judged<'a>>> = view
             .trials
             .iter()
             .map(|trial| match view.scenario(trial.trial.scenario) {
-                Some(scenario) if trial.ran() => effects::judge_trial(scenario, trial),
+                Some(scenario) if trial.ran() => {
+                    let judged = effects::judge_trial(scenario, trial);
+                    if cut_short {
+                        judged.into_iter().map(Judged::cut_short).collect()
+                    } else {
+                        judged
+                    }
+                }
                 Some(_) | None => Vec::new(),
             })
             .collect();

@@ -167,6 +167,24 @@ impl Claims {
     }
 }
 
+impl Judged<'_> {
+    /// What becomes of it where the record ends before the run does: an effect that
+    /// was not read at the end would have been.
+    pub(crate) fn cut_short(mut self) -> Self {
+        let unsettled = matches!(
+            self.state,
+            State::Unclear {
+                reason: Reason::NotSettled,
+                ..
+            }
+        );
+        if unsettled && self.last.is_none() {
+            self.state = interrupted();
+        }
+        self
+    }
+}
+
 fn judge_effect<'a>(
     scenario: &'a PlannedScenario,
     trial: &TrialView<'a>,
