@@ -1075,7 +1075,7 @@ fn a_needed_field_that_is_misspelt_is_one_mistake() {
         name: "a.yaml".to_owned(),
         text: Ok(b"scenario: a\ntarget: http://127.0.0.1:1\noperation:\n  request: POST /a\nefects:\n  a: { get: /a, count: $ }\n".to_vec()),
     });
-    let said = retrial::scenario::load(&given).expect_err("it is misspelt");
+    let said = load(&given).expect_err("it is misspelt");
     let codes: Vec<_> = said.rows().into_iter().map(|row| row.code).collect();
     assert_eq!(codes, ["unknown-field"]);
 }
