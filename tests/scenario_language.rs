@@ -1067,3 +1067,15 @@ fn a_mistake_in_a_used_file_is_said_there() {
     );
     insta::assert_snapshot!("used_file", wrong(&given).render(Style::default()));
 }
+
+#[test]
+fn a_needed_field_that_is_misspelt_is_one_mistake() {
+    let mut given = Sources::default();
+    given.scenarios.push(SourceFile {
+        name: "a.yaml".to_owned(),
+        text: Ok(b"scenario: a\ntarget: http://127.0.0.1:1\noperation:\n  request: POST /a\nefects:\n  a: { get: /a, count: $ }\n".to_vec()),
+    });
+    let said = load(&given).expect_err("it is misspelt");
+    let codes: Vec<_> = said.rows().into_iter().map(|row| row.code).collect();
+    assert_eq!(codes, ["unknown-field"]);
+}

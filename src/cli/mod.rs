@@ -2,7 +2,7 @@
 //! opens the files that people name. It may use every room, and none may use it.
 //!
 //! A command is a function from its arguments to an exit code or a
-//! [`Failure`]; how both end up on the screen is said here,
+//! `Failure`; how both end up on the screen is said here,
 //! once.
 
 mod args;

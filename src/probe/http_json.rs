@@ -10,7 +10,7 @@ use url::Url;
 
 /// The most bytes of an answer that are read, after content decoding: what is
 /// larger is not a reading, and a compressed bomb ends here.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// Nodes of a count that are named in a report.
 const SAMPLE: usize = 5;

@@ -53,6 +53,9 @@ impl<F: Fn(&Reading, bool) -> Progress> Judge for F {}
 /// The fewest equal readings that settle anything (`retry-safety.md` 2.0).
 const FEWEST_READINGS: u32 = 3;
 
+/// Readings after the deadline that a value gets to come to rest.
+const LATE_READINGS: u32 = 2 * FEWEST_READINGS;
+
 /// What came of a wait.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
@@ -77,8 +80,11 @@ where
     let started = now();
     let within_over = Offset(nanos(patience.last_attempt, patience.within));
     let deadline = Offset(nanos(within_over.max(started), patience.stable_for));
-    // A value that still moves gets this much longer to show three readings.
+    // A value that still moves gets this much longer, and so many readings, to
+    // come to rest: where many effects are read at one time, readings are few and
+    // far between, and being late is no moving.
     let last_call = Offset(nanos(deadline, patience.stable_for + 3 * patience.every));
+    let mut late_readings = 0;
     let mut stretches: Vec<Stretch> = Vec::new();
     // The last value and since when it stands, passing failures aside.
     let mut standing: Option<(Reading, Offset, u32)> = None;
@@ -92,6 +98,7 @@ where
                 (answered >= deadline && answered >= last_call).then_some(Settled::Unreadable)
             }
             Ok(value) => {
+                late_readings += u32::from(answered >= deadline);
                 standing = match standing.take() {
                     Some((old, since, n)) if alike(&old, value) => Some((old, since, n + 1)),
                     _ => Some((value.clone(), asked, 1)),
@@ -105,7 +112,8 @@ where
                     Progress::Excess if answered >= deadline && unchanged => Some(Settled::Excess),
                     Progress::Fine if unchanged => Some(Settled::Stable),
                     Progress::NotYet if answered >= deadline && unchanged => Some(Settled::Lacking),
-                    _ => (answered >= last_call).then_some(Settled::Moving),
+                    _ => (answered >= last_call && late_readings > LATE_READINGS)
+                        .then_some(Settled::Moving),
                 }
             }
         };
@@ -252,6 +260,28 @@ mod tests {
     async fn a_value_that_never_rests_is_moving() {
         let script = (0..200).map(|n| count(n % 2)).collect();
         assert_eq!(watch(script, true).await.settled, Settled::Moving);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_slow_is_not_taken_for_a_value_that_moves() {
+        let start = tokio::time::Instant::now();
+        let now =
+            || Offset(u64::try_from(start.elapsed().as_nanos()).expect("a test is not that long"));
+        let read = || async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            count(1)
+        };
+        let judge = |_: &Reading, _| Progress::Fine;
+        let patience = Patience {
+            within: Duration::from_secs(2),
+            stable_for: Duration::from_millis(300),
+            every: Duration::from_millis(100),
+            last_attempt: Offset(0),
+            excess_is_final: true,
+        };
+        let watch = settle(patience, now, read, judge, || false).await;
+        assert_eq!(watch.settled, Settled::Stable);
+        assert_eq!(watch.stretches[0].readings, 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! [`Report`](crate::report::Report) → bytes. Pure: a renderer opens no file and
+//! [`Report`] → bytes. Pure: a renderer opens no file and
 //! asks no question. It must not know plan, history or oracle.
 
 #![warn(clippy::wildcard_enum_match_arm)]

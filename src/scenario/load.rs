@@ -458,4 +458,31 @@ fn drop_followers(out: &mut Vec<Diagnostic>) {
         };
         said.code == code || !replaced.iter().any(inside)
     });
+    drop_missing_that_are_misspelt(out);
+}
+
+/// A needed field that is misspelt is one mistake: what is unknown names what is
+/// missing.
+fn drop_missing_that_are_misspelt(out: &mut Vec<Diagnostic>) {
+    let of_code = |said: &Diagnostic, code: Diagnosis| said.code == code.code();
+    let meant: Vec<(FileId, String)> = out
+        .iter()
+        .filter(|said| of_code(said, Diagnosis::UnknownField))
+        .filter_map(|said| said.primary.as_ref())
+        .filter_map(|label| {
+            let name = label.text.strip_prefix("did you mean `")?;
+            let name = name.strip_suffix("`?")?;
+            Some((label.span.file, format!("`{name}` is missing")))
+        })
+        .collect();
+    out.retain(|said| {
+        let Some(label) = &said.primary else {
+            return true;
+        };
+        let file = label.span.file;
+        !of_code(said, Diagnosis::MissingField)
+            || !meant
+                .iter()
+                .any(|(in_file, message)| *in_file == file && *message == said.message)
+    });
 }
