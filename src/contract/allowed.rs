@@ -42,20 +42,10 @@ impl Allowed {
             Wanted::Bounds { min, max } => return Self::Between(min, max),
             Wanted::Times(n) => n,
         };
-        let (mut any_ok, mut any_unknown) = (false, false);
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Ok => any_ok = true,
-                Outcome::Unknown => any_unknown = true,
-                Outcome::Rejected => {}
-            }
-        }
-        if any_ok {
-            Self::Exactly(n)
-        } else if any_unknown {
-            Self::ZeroOr(n)
-        } else {
-            Self::Exactly(0.0)
+        match Outcome::of_key(outcomes) {
+            Outcome::Ok => Self::Exactly(n),
+            Outcome::Unknown => Self::ZeroOr(n),
+            Outcome::Rejected => Self::Exactly(0.0),
         }
     }
 

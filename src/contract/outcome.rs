@@ -17,6 +17,29 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// What all attempts of one key say together: one `ok` settles it, else one
+    /// that is open leaves it open (`retry-safety.md` 3.2).
+    pub fn of_key(attempts: impl IntoIterator<Item = Self>) -> Self {
+        attempts
+            .into_iter()
+            .fold(Self::Rejected, |all, one| match (all, one) {
+                (Self::Ok, _) | (_, Self::Ok) => Self::Ok,
+                (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+                (Self::Rejected, Self::Rejected) => Self::Rejected,
+            })
+    }
+
+    /// What the operations of a flow say together about an effect that may belong
+    /// to any of them: only where they agree is it certain.
+    pub fn of_flow(operations: impl IntoIterator<Item = Self>) -> Self {
+        operations
+            .into_iter()
+            .reduce(|all, one| if all == one { all } else { Self::Unknown })
+            .unwrap_or(Self::Rejected)
+    }
+}
+
 /// Whether an answer met the operation's `expect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +190,19 @@ mod tests {
             core.outcome(with(409, Expected::StatusDiffers)),
             Outcome::Rejected
         );
+    }
+
+    #[test]
+    fn one_ok_settles_a_key_and_a_flow_is_certain_only_where_its_operations_agree() {
+        use Outcome::{Ok, Rejected, Unknown};
+        assert_eq!(Outcome::of_key([Rejected, Unknown, Ok, Rejected]), Ok);
+        assert_eq!(Outcome::of_key([Rejected, Unknown]), Unknown);
+        assert_eq!(Outcome::of_key([Rejected]), Rejected);
+        assert_eq!(Outcome::of_key([]), Rejected);
+        assert_eq!(Outcome::of_flow([Ok, Ok]), Ok);
+        assert_eq!(Outcome::of_flow([Ok, Rejected]), Unknown);
+        assert_eq!(Outcome::of_flow([Ok, Rejected, Ok]), Unknown);
+        assert_eq!(Outcome::of_flow([Rejected, Rejected]), Rejected);
     }
 
     #[test]

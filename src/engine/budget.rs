@@ -23,9 +23,8 @@ pub struct Caps {
 pub(crate) struct Budget {
     clock: Clock,
     requests: u64,
-    /// Sent, or promised to trials that have begun.
+    /// Promised to trials that have begun.
     committed: AtomicU64,
-    sent: AtomicU64,
     deadline: Instant,
     interval: Option<Duration>,
     next: Mutex<Instant>,
@@ -38,7 +37,6 @@ impl Budget {
             clock,
             requests: caps.requests,
             committed: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
             deadline: now + caps.time,
             interval: caps
                 .rate
@@ -63,9 +61,8 @@ impl Budget {
             .map_err(|_| SkipReason::Requests)
     }
 
-    /// Waits until `n` requests may leave together, and counts them.
+    /// Waits until `n` requests may leave together.
     pub(crate) async fn pace(&self, n: u32) {
-        self.sent.fetch_add(u64::from(n), Ordering::Relaxed);
         let Some(interval) = self.interval else {
             return;
         };

@@ -143,10 +143,5 @@ impl World {
 fn names_known_result(past: &[Past], operation: usize, last: &Past) -> bool {
     past.iter()
         .filter(|other| other.operation == operation && other.outcome == Outcome::Ok)
-        .any(|ok| {
-            ok.identity
-                .iter()
-                .zip(&last.identity)
-                .any(|(a, b)| matches!(a, IdentityFact::Is(_)) && a == b)
-        })
+        .any(|ok| IdentityFact::name_one_result(&ok.identity, &last.identity))
 }

@@ -146,7 +146,7 @@ impl World {
                 tokio::time::sleep(probe.effect.every).await;
             },
         };
-        let number = reading.as_ref().ok().and_then(number);
+        let number = reading.as_ref().ok().and_then(Reading::number);
         self.observe(
             trial,
             Observation {
@@ -174,26 +174,34 @@ impl World {
         effect: usize,
     ) {
         let Some(unit) = units.first() else { return };
+        let observe = |stretch: Stretch, expected: Option<Value>, settled: Option<Settled>| {
+            self.observe(
+                trial,
+                Observation {
+                    scenario: self.index,
+                    effect,
+                    instance,
+                    round: Round::Final,
+                    since: stretch.since,
+                    until: stretch.until,
+                    readings: stretch.readings,
+                    reading: stretch.reading,
+                    expected,
+                    settled,
+                },
+            );
+        };
         let probe = match self.probe(effect, unit) {
             Ok(probe) => probe,
             Err(failure) => {
                 let now = self.run.clock.now();
-                self.observe(
-                    trial,
-                    Observation {
-                        scenario: self.index,
-                        effect,
-                        instance,
-                        round: Round::Final,
-                        since: now,
-                        until: now,
-                        readings: 1,
-                        reading: Err(failure),
-                        expected: None,
-                        settled: Some(Settled::Unreadable),
-                    },
-                );
-                return;
+                let unread = Stretch {
+                    reading: Err(failure),
+                    since: now,
+                    until: now,
+                    readings: 1,
+                };
+                return observe(unread, None, Some(Settled::Unreadable));
             }
         };
         let last_attempt = units.iter().map(|unit| unit.last).max().unwrap_or_default();
@@ -218,27 +226,8 @@ impl World {
         .await;
         let last = stretches.len().saturating_sub(1);
         for (position, stretch) in stretches.into_iter().enumerate() {
-            let Stretch {
-                reading,
-                since,
-                until,
-                readings,
-            } = stretch;
-            self.observe(
-                trial,
-                Observation {
-                    scenario: self.index,
-                    effect,
-                    instance,
-                    round: Round::Final,
-                    since,
-                    until,
-                    readings,
-                    reading,
-                    expected: probe.expected.clone(),
-                    settled: (position == last).then_some(settled),
-                },
-            );
+            let settled = (position == last).then_some(settled);
+            observe(stretch, probe.expected.clone(), settled);
         }
     }
 
@@ -250,7 +239,7 @@ impl World {
     }
 
     /// What would end the wait for an effect.
-    fn sought(&self, probe: &Probe<'_>, units: &[&Unit]) -> Sought {
+    fn sought<'p>(&self, probe: &'p Probe<'_>, units: &[&Unit]) -> Sought<'p> {
         let contract = &self.scenario().contract;
         let effect = probe.effect;
         let any_ok = units
@@ -259,8 +248,8 @@ impl World {
         match effect.wanted(contract, probe.expected.as_ref()) {
             None => Sought::Value {
                 matters: any_ok,
-                effect: effect.expectation.clone(),
-                expected: probe.expected.clone(),
+                effect,
+                expected: probe.expected.as_ref(),
             },
             Some(wanted) => {
                 // Less than nothing is a count of what is gone: two gone are more
@@ -302,30 +291,12 @@ impl World {
             .as_ref()
             .and_then(|name| operations.iter().position(|o| o.name == *name))
             .unwrap_or(operations.len() - 1);
-        let of_key = |operation: usize| {
-            let mut best = Outcome::Rejected;
-            for outcome in unit.outcomes(operation) {
-                match outcome {
-                    Outcome::Ok => return Outcome::Ok,
-                    Outcome::Unknown => best = Outcome::Unknown,
-                    Outcome::Rejected => {}
-                }
-            }
-            best
-        };
-        let all: Vec<Outcome> = (0..=last).map(of_key).collect();
-        if all.iter().all(|outcome| *outcome == Outcome::Ok) {
-            Outcome::Ok
-        } else if all.iter().all(|outcome| *outcome == Outcome::Rejected) {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
-        }
+        Outcome::of_flow((0..=last).map(|operation| Outcome::of_key(unit.outcomes(operation))))
     }
 }
 
 /// What would end the wait for an effect.
-enum Sought {
+enum Sought<'p> {
     Number {
         allowed: Allowed,
         /// What was there before.
@@ -336,12 +307,12 @@ enum Sought {
     Value {
         /// Whether an answer was `ok`: else nothing is expected of it.
         matters: bool,
-        effect: Expectation,
-        expected: Option<Value>,
+        effect: &'p Effect,
+        expected: Option<&'p Value>,
     },
 }
 
-impl Sought {
+impl Sought<'_> {
     fn progress(&self, reading: &Reading, late: bool) -> Progress {
         match self {
             Self::Number {
@@ -349,7 +320,7 @@ impl Sought {
                 before,
                 sign,
             } => {
-                let Some(seen) = number(reading) else {
+                let Some(seen) = reading.number() else {
                     return Progress::NotYet;
                 };
                 let seen = (seen - before) * sign;
@@ -369,46 +340,16 @@ impl Sought {
             Self::Value {
                 effect, expected, ..
             } => {
-                let Reading::Value(Some(value)) = reading else {
-                    return Progress::NotYet;
-                };
-                if fits(effect, expected.as_ref(), value) {
+                let fits = reading
+                    .json()
+                    .and_then(|seen| effect.fits(&seen, *expected));
+                if fits == Some(true) {
                     Progress::Fine
                 } else {
                     Progress::NotYet
                 }
             }
         }
-    }
-}
-
-/// A reading as a number, if it is one.
-fn number(reading: &Reading) -> Option<f64> {
-    match reading {
-        #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 effects")]
-        Reading::Count { n, .. } => Some(*n as f64),
-        Reading::Sum(sum) => Some(*sum),
-        Reading::Value(value) => value.as_ref().and_then(Value::as_f64),
-    }
-}
-
-/// Whether a value is the expected one.
-fn fits(expectation: &Expectation, expected: Option<&Value>, value: &Value) -> bool {
-    let same = super::facts::same;
-    match (expectation, expected) {
-        (Expectation::Equals(template), expected) => same(value, expected.unwrap_or(&template.0)),
-        (Expectation::OneOf(templates), expected) => match expected.and_then(Value::as_array) {
-            Some(list) => list.iter().any(|one| same(value, one)),
-            None => templates.iter().any(|one| same(value, &one.0)),
-        },
-        (Expectation::Matches(pattern), _) => {
-            let text = match value {
-                Value::String(text) => Cow::Borrowed(text.as_str()),
-                other => Cow::Owned(other.to_string()),
-            };
-            regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(&text))
-        }
-        _ => true,
     }
 }
 

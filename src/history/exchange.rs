@@ -178,6 +178,16 @@ pub enum IdentityFact {
     Is(String),
 }
 
+impl IdentityFact {
+    /// Whether two answers name one result: some field has the same value in both.
+    /// The fields are in the contract's order.
+    pub fn name_one_result(a: &[Self], b: &[Self]) -> bool {
+        a.iter()
+            .zip(b)
+            .any(|(a, b)| matches!(a, Self::Is(_)) && a == b)
+    }
+}
+
 /// The body of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyFacts {

@@ -65,6 +65,36 @@ pub enum Reading {
     Value(Option<serde_json::Value>),
 }
 
+impl Reading {
+    /// The reading as a number, if it is one.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 effects")]
+            Self::Count { n, .. } => Some(*n as f64),
+            Self::Sum(sum) => Some(*sum),
+            Self::Value(value) => value.as_ref().and_then(serde_json::Value::as_f64),
+        }
+    }
+
+    /// The reading as a JSON value; `None` where the path selected nothing.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Count { n, .. } => Some((*n).into()),
+            Self::Sum(sum) => Some((*sum).into()),
+            Self::Value(value) => value.clone(),
+        }
+    }
+
+    /// Whether two readings say the same: in which order a list comes, or which of
+    /// many nodes are named, is no difference.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Count { n: a, .. }, Self::Count { n: b, .. }) => a == b,
+            (a, b) => a == b,
+        }
+    }
+}
+
 /// A probe that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeFailure {

@@ -6,14 +6,11 @@
 //! leave open which of its operations an effect belongs to, whatever any of them
 //! would allow is allowed.
 
-use regex::Regex;
-use serde_json::Value;
-
 use super::EventIndex;
 use super::view::{Seen, TrialView};
 use crate::codes::Reason;
 use crate::contract::{Allowed, Contract, Outcome, TransientExcess, Wanted};
-use crate::history::{Observation, Offset, Reading, Round, Settled};
+use crate::history::{Observation, Offset, Round, Settled};
 use crate::plan::{Effect, Expectation, PlannedScenario};
 
 /// One effect of one operation, judged. An effect without marker cannot tell the
@@ -110,10 +107,8 @@ pub(crate) fn judge_trial<'a>(
 struct Claims {
     /// Something was sent, or was to be.
     any: bool,
-    /// Each of the operations has an `ok`.
-    all_ok: bool,
-    /// Nothing but `rejected`.
-    all_rejected: bool,
+    /// What they say together.
+    outcome: Outcome,
     /// When the first `ok` of the last of the operations was there.
     last_ok: Option<Offset>,
 }
@@ -125,45 +120,29 @@ impl Claims {
             .as_ref()
             .and_then(|name| scenario.operations.iter().position(|op| &op.name == name))
             .unwrap_or(scenario.operations.len().saturating_sub(1));
-        let mut ok = vec![false; last + 1];
-        let mut claims = Self {
-            any: false,
-            all_ok: false,
-            all_rejected: true,
-            last_ok: None,
-        };
+        let mut outcomes = vec![Vec::new(); last + 1];
+        let mut last_ok: Option<Offset> = None;
         for seen in &trial.instances[at].exchanges {
             let exchange = seen.item;
-            if exchange.operation > last {
+            let Some(of_operation) = outcomes.get_mut(exchange.operation) else {
                 continue;
-            }
-            claims.any = true;
-            match scenario.contract.outcome(exchange.claim()) {
-                Outcome::Ok => {
-                    claims.all_rejected = false;
-                    ok[exchange.operation] = true;
-                    if exchange.operation == last {
-                        let ended = exchange.timing.last_in.unwrap_or(exchange.timing.ended);
-                        claims.last_ok = Some(claims.last_ok.map_or(ended, |at| at.min(ended)));
-                    }
-                }
-                Outcome::Unknown => claims.all_rejected = false,
-                Outcome::Rejected => {}
+            };
+            let outcome = scenario.contract.outcome(exchange.claim());
+            of_operation.push(outcome);
+            if outcome == Outcome::Ok && exchange.operation == last {
+                let ended = exchange.timing.last_in.unwrap_or(exchange.timing.ended);
+                last_ok = Some(last_ok.map_or(ended, |at| at.min(ended)));
             }
         }
-        claims.all_ok = ok.iter().all(|ok| *ok);
-        claims
+        Self {
+            any: outcomes.iter().any(|of_operation| !of_operation.is_empty()),
+            outcome: Outcome::of_flow(outcomes.into_iter().map(Outcome::of_key)),
+            last_ok,
+        }
     }
 
     fn allowed(&self, wanted: Wanted) -> Allowed {
-        let told = if self.all_ok {
-            Some(Outcome::Ok)
-        } else if self.all_rejected {
-            None
-        } else {
-            Some(Outcome::Unknown)
-        };
-        Allowed::from_outcomes(wanted, told)
+        Allowed::from_outcomes(wanted, [self.outcome])
     }
 }
 
@@ -334,7 +313,9 @@ impl<'a> Series<'a, '_> {
     }
 
     fn all_ok(&self) -> bool {
-        self.claims.iter().all(|claims| claims.all_ok)
+        self.claims
+            .iter()
+            .all(|claims| claims.outcome == Outcome::Ok)
     }
 
     fn unread_before(&self) -> State {
@@ -393,7 +374,10 @@ impl<'a> Series<'a, '_> {
         let transient = self.effect.transient_excess == TransientExcess::Allowed
             || self.contract.transient_excess == TransientExcess::Allowed;
         let last = self.readings.last().map(|seen| seen.event);
-        let refused_only = self.claims.iter().all(|claims| claims.all_rejected);
+        let refused_only = self
+            .claims
+            .iter()
+            .all(|claims| claims.outcome == Outcome::Rejected);
         let times = matches!(wanted, Wanted::Times(_));
         let mut found: Option<Excess> = None;
         for reading in self.readings {
@@ -496,7 +480,7 @@ impl<'a> Series<'a, '_> {
         let mut last = None;
         let mut equal = 0_u32;
         for (reading, observation) in finals {
-            if !same(last.get_or_insert(reading), reading) {
+            if !last.get_or_insert(reading).says_the_same(reading) {
                 break;
             }
             equal = equal.saturating_add(observation.readings);
@@ -548,45 +532,8 @@ impl<'a> Series<'a, '_> {
 
     /// Whether a value is as expected; `None` where that cannot be told here.
     fn meets(&self, observation: &Observation) -> Option<bool> {
-        let seen = match observation.reading.as_ref().ok()? {
-            Reading::Value(value) => value.clone()?,
-            Reading::Count { n, .. } => Value::from(*n),
-            Reading::Sum(sum) => Value::from(*sum),
-        };
-        let rendered = observation.expected.as_ref();
-        let literal = |template: &crate::plan::JsonTemplate| {
-            let open = template.0.to_string().contains("${{");
-            (!open).then(|| template.0.clone())
-        };
-        match &self.effect.expectation {
-            Expectation::Equals(template) => {
-                let wanted = rendered.cloned().or_else(|| literal(template))?;
-                Some(equal(&seen, &wanted))
-            }
-            Expectation::OneOf(templates) => {
-                let wanted = match rendered {
-                    Some(Value::Array(values)) => values.clone(),
-                    Some(
-                        Value::Null
-                        | Value::Bool(_)
-                        | Value::Number(_)
-                        | Value::String(_)
-                        | Value::Object(_),
-                    )
-                    | None => templates.iter().map(literal).collect::<Option<_>>()?,
-                };
-                Some(wanted.iter().any(|wanted| equal(&seen, wanted)))
-            }
-            Expectation::Matches(pattern) => {
-                let text = seen.as_str()?;
-                Some(Regex::new(pattern).ok()?.is_match(text))
-            }
-            Expectation::Once
-            | Expectation::Number(_)
-            | Expectation::Never
-            | Expectation::AtMostOnce
-            | Expectation::Between { .. } => None,
-        }
+        let seen = observation.reading.as_ref().ok()?.json()?;
+        self.effect.fits(&seen, observation.expected.as_ref())
     }
 }
 
@@ -647,34 +594,7 @@ fn stays(observation: &Observation) -> bool {
 
 /// A reading as a number.
 pub(crate) fn number(observation: &Observation) -> Option<f64> {
-    match observation.reading.as_ref().ok()? {
-        Reading::Count { n, .. } => {
-            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-            let n = *n as f64;
-            Some(n)
-        }
-        Reading::Sum(sum) => Some(*sum),
-        Reading::Value(value) => value.as_ref().and_then(Value::as_f64),
-    }
-}
-
-/// Two readings that say the same; a sample may name its rows in another order.
-fn same(a: &Reading, b: &Reading) -> bool {
-    match (a, b) {
-        (Reading::Count { n: a, .. }, Reading::Count { n: b, .. }) => a == b,
-        (
-            Reading::Count { .. } | Reading::Sum(_) | Reading::Value(_),
-            Reading::Count { .. } | Reading::Sum(_) | Reading::Value(_),
-        ) => a == b,
-    }
-}
-
-/// JSON values that mean the same: 1 and 1.0 are one number.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => Allowed::Exactly(b).admits(a),
-        (Some(_) | None, _) => a == b,
-    }
+    observation.reading.as_ref().ok()?.number()
 }
 
 /// Parts of one operation that do not go together.

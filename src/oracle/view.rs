@@ -345,8 +345,9 @@ impl<'a> Delivery<'a> {
 
     /// Whether it names the same result as another answer.
     pub(crate) fn names_the_result_of(&self, other: &Delivery<'_>) -> bool {
-        self.identity()
-            .any(|(field, value)| other.identity().any(|named| named == (field, value)))
+        self.answer()
+            .zip(other.answer())
+            .is_some_and(|(mine, its)| IdentityFact::name_one_result(&mine.identity, &its.identity))
     }
 
     /// Whether the answer is that of a rate limit or a load shedder. A conflict

@@ -4,6 +4,7 @@
 
 mod budget;
 mod describe;
+mod expect;
 mod filter;
 mod generate;
 mod pattern;
@@ -16,6 +17,7 @@ pub use crate::contract::Contract;
 pub use crate::scenario::parts::*;
 pub use crate::scenario::template::{Escape, JsonTemplate, RenderError, Scope, Template};
 pub use describe::describe;
+pub use expect::same_value;
 pub use filter::Filter;
 pub use generate::{GenerateOptions, PlanError, generate};
 pub use seed::{Salt, Seed};
@@ -469,39 +471,4 @@ pub enum HoldPoint {
 /// Whether a stored field can be left out.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-impl Effect {
-    /// What the effect is expected to be as a number; `None` where it is a value
-    /// that is compared (`equals`, `matches`, `one_of`). `rendered` is the
-    /// expectation as it was rendered in the run, where it holds expressions.
-    pub fn wanted(
-        &self,
-        contract: &Contract,
-        rendered: Option<&serde_json::Value>,
-    ) -> Option<crate::contract::Wanted> {
-        use crate::contract::Wanted;
-        let number = |value: &serde_json::Value| {
-            value
-                .as_f64()
-                .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
-        };
-        match &self.expectation {
-            Expectation::Once => Some(Wanted::Times(f64::from(contract.expected_effects))),
-            Expectation::Number(template) => rendered
-                .and_then(number)
-                .or_else(|| number(&template.0))
-                .map(Wanted::Times),
-            Expectation::Never => Some(Wanted::Bounds { min: 0.0, max: 0.0 }),
-            Expectation::AtMostOnce => Some(Wanted::Bounds {
-                min: 0.0,
-                max: f64::from(contract.expected_effects),
-            }),
-            Expectation::Between { min, max } => Some(Wanted::Bounds {
-                min: min.unwrap_or(f64::NEG_INFINITY),
-                max: max.unwrap_or(f64::INFINITY),
-            }),
-            Expectation::Equals(_) | Expectation::Matches(_) | Expectation::OneOf(_) => None,
-        }
-    }
 }

@@ -100,7 +100,7 @@ where
             Ok(value) => {
                 late_readings += u32::from(answered >= deadline);
                 standing = match standing.take() {
-                    Some((old, since, n)) if alike(&old, value) => Some((old, since, n + 1)),
+                    Some((old, since, n)) if old.says_the_same(value) => Some((old, since, n + 1)),
                     _ => Some((value.clone(), asked, 1)),
                 };
                 let unchanged = standing.as_ref().is_some_and(|(_, since, n)| {
@@ -153,18 +153,9 @@ fn fold(
 
 fn equal(a: &Result<Reading, ProbeFailure>, b: &Result<Reading, ProbeFailure>) -> bool {
     match (a, b) {
-        (Ok(a), Ok(b)) => alike(a, b),
+        (Ok(a), Ok(b)) => a.says_the_same(b),
         (Err(a), Err(b)) => a == b,
         _ => false,
-    }
-}
-
-/// Two counts are alike when the numbers are: in which order a list comes, or
-/// which of many nodes are named, is no change.
-fn alike(a: &Reading, b: &Reading) -> bool {
-    match (a, b) {
-        (Reading::Count { n: a, .. }, Reading::Count { n: b, .. }) => a == b,
-        (a, b) => a == b,
     }
 }
 

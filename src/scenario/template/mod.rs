@@ -304,6 +304,13 @@ impl Template {
 }
 
 impl JsonTemplate {
+    /// The value itself where it holds no expression.
+    pub fn literal(&self) -> Option<&Value> {
+        let mut open = false;
+        visit_strings(&self.0, &mut |text| open |= text.contains(OPEN));
+        (!open).then_some(&self.0)
+    }
+
     /// The value with every string rendered; members keep their order.
     ///
     /// # Errors
