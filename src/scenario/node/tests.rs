@@ -234,6 +234,9 @@ proptest! {
     #[test]
     fn what_the_writer_writes_reads_back_equal(value in arbitrary_value()) {
         let text = serde_yaml::to_string(&value).unwrap();
+        // The writer breaks lines at these two as YAML 1.1 does, and indents what
+        // follows; to YAML 1.2, which is what we read, they are letters.
+        prop_assume!(!text.contains(['\u{2028}', '\u{2029}']));
         let (node, out, _) = read_text(&text);
         prop_assert_eq!(&out, &[], "{}", text);
         prop_assert_eq!(node.unwrap().json(), value, "{}", text);
