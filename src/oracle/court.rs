@@ -257,6 +257,7 @@ impl<'a, 'b> Court<'a, 'b> {
                 planned: controls.told.trials,
                 run: controls.told.trials,
                 powered: controls.told.trials,
+                off_pattern: 0,
                 failed: count(trials.len()),
                 inconclusive: 0,
             },

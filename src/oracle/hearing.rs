@@ -50,6 +50,16 @@ pub(crate) struct Docket {
     pub(crate) statuses: BTreeMap<u16, u32>,
 }
 
+impl Docket {
+    /// Trials in which the pattern did not happen.
+    fn off_pattern(&self) -> u32 {
+        [Lacks::Overlap, Lacks::Fault]
+            .iter()
+            .filter_map(|lacks| self.lacking.get(lacks))
+            .sum()
+    }
+}
+
 impl<'a> Hearing<'a, '_> {
     pub(crate) fn judge(&self, over_the_run: Option<&Vec<Proof>>) -> CaseJudgement {
         let mut docket = Docket::default();
@@ -106,6 +116,7 @@ impl<'a> Hearing<'a, '_> {
                 planned,
                 run: docket.run,
                 powered: docket.powered,
+                off_pattern: docket.off_pattern(),
                 failed: count(failed.len()),
                 inconclusive: count(inconclusive.len()),
             },

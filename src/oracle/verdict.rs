@@ -79,6 +79,9 @@ pub struct TrialCounts {
     pub run: u32,
     /// In which the pattern really happened.
     pub powered: u32,
+    /// In which it did not: no overlap, or a fault that did not strike. The others
+    /// without power had no attempt that was accepted.
+    pub off_pattern: u32,
     /// That show a finding (other than `info`).
     pub failed: u32,
     /// That could not be judged.

@@ -210,7 +210,7 @@ pub(super) fn report() -> Report {
             ),
             json!({
                 "trials": {
-                    "planned": 100, "run": 100, "powered": 37, "failed": 7, "inconclusive": 0,
+                    "planned": 100, "run": 100, "powered": 37, "off_pattern": 60, "failed": 7, "inconclusive": 0,
                 },
                 "findings": [duplicate()],
                 "latency": { "first": latency(100, 80_000, Some(212_000), None) },

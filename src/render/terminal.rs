@@ -77,19 +77,24 @@ fn partly_powered(page: &Page, report: &Report) -> Vec<String> {
         .cases
         .iter()
         .filter(|case| case.trials.powered < case.trials.run)
-        .map(|case| {
-            let missed = case.trials.run - case.trials.powered;
+        .flat_map(|case| {
+            let trials = &case.trials;
             let what = match case.pattern.name.as_str() {
                 "cut_request" | "cut_response" => "were not cut as planned",
                 "reset" => "were not reset as planned",
                 _ => "did not overlap",
             };
-            format!(
-                "{}: {missed} of {} {what}",
-                case.id,
-                counted(case.trials.run.into(), "trial")
-            )
+            let refused = (trials.run - trials.powered).saturating_sub(trials.off_pattern);
+            let told = |missed: u32, what: &str| {
+                let all = counted(trials.run.into(), "trial");
+                (missed > 0).then(|| format!("{}: {missed} of {all} {what}", case.id))
+            };
+            [
+                told(trials.off_pattern, what),
+                told(refused, "had no attempt that was accepted"),
+            ]
         })
+        .flatten()
         .collect();
     few(page, &partly)
 }

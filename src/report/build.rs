@@ -201,6 +201,7 @@ impl Context<'_> {
                 planned: judged.trials.planned,
                 run: judged.trials.run,
                 powered: judged.trials.powered,
+                off_pattern: judged.trials.off_pattern,
                 failed: judged.trials.failed,
                 inconclusive: judged.trials.inconclusive,
             },

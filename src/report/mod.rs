@@ -277,6 +277,10 @@ pub struct TrialsReport {
     pub planned: u32,
     pub run: u32,
     pub powered: u32,
+    /// In which the pattern did not happen: no overlap, or a fault that did not
+    /// strike. The others without power had no attempt that was accepted.
+    #[serde(default)]
+    pub off_pattern: u32,
     pub failed: u32,
     pub inconclusive: u32,
 }

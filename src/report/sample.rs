@@ -350,6 +350,7 @@ pub(super) fn judgement() -> Judgement {
         planned: n,
         run: n,
         powered: n,
+        off_pattern: 0,
         failed,
         inconclusive: 0,
     };
