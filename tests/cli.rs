@@ -1,37 +1,10 @@
 //! argv → exit code, stdout, stderr: what can be said without sending anything.
 
-use assert_cmd::Command;
+#[path = "support/command.rs"]
+mod command;
+
+use command::{retrial, said, say};
 use std::fs;
-use std::path::Path;
-
-/// The binary in a folder, with an environment that is the same everywhere.
-fn retrial(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("retrial"));
-    command
-        .current_dir(folder)
-        .env_clear()
-        .env("COLUMNS", "100");
-    command
-}
-
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn say(folder: &Path, words: &[&str]) -> Said {
-    said(retrial(folder).args(words))
-}
-
-fn said(command: &mut Command) -> Said {
-    let output = command.output().expect("the binary runs");
-    Said {
-        code: output.status.code().expect("it was not killed"),
-        out: String::from_utf8(output.stdout).expect("stdout is text"),
-        err: String::from_utf8(output.stderr).expect("stderr is text"),
-    }
-}
 
 fn empty() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");

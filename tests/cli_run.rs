@@ -1,39 +1,13 @@
 //! The commands that read scenarios, send and judge: argv → exit code, files and
 //! what is said, against the demo shop of the same binary.
 
-use assert_cmd::Command;
+#[path = "support/command.rs"]
+mod command;
+
+use command::{retrial, said, say};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Stdio};
-
-fn retrial(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("retrial"));
-    command
-        .current_dir(folder)
-        .env_clear()
-        .env("COLUMNS", "100");
-    command
-}
-
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn say(folder: &Path, words: &[&str]) -> Said {
-    said(retrial(folder).args(words))
-}
-
-fn said(command: &mut Command) -> Said {
-    let output = command.output().expect("the binary runs");
-    Said {
-        code: output.status.code().expect("it was not killed"),
-        out: String::from_utf8(output.stdout).expect("stdout is text"),
-        err: String::from_utf8(output.stderr).expect("stderr is text"),
-    }
-}
 
 /// A folder as `init` leaves it.
 fn project() -> tempfile::TempDir {

@@ -1,7 +1,7 @@
 //! `retrial check`: everything that is wrong with scenarios and project file,
 //! without traffic; `--online` tries one clean operation and every probe too.
 
-use super::args::{CheckArgs, CheckFormat, Deny, How, Safety};
+use super::args::{CheckArgs, CheckFormat, Deny};
 use super::execute::{self, Ended, Job, Outcome, RunName};
 use super::exit_code::{Exit, ExitRules};
 use super::failure::{Failure, not_supported_yet};
@@ -44,11 +44,7 @@ pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failu
     let mut others = Vec::new();
     let mut plan = None;
     if let Ok(loaded) = &read.loaded {
-        let declared = loaded
-            .scenarios
-            .iter()
-            .flat_map(|scenario| &scenario.secrets);
-        others = read.given.resolve(declared).1;
+        others = read.given.secrets_of(&loaded.scenarios).1;
         if !args.online {
             for diagnostic in &mut others {
                 // Nothing is sent, so nothing is missing yet.
@@ -144,18 +140,8 @@ fn online(
     for warning in hosts::ignored_proxies(&plan, &read.given.env) {
         terminal.diagnostic(&warning);
     }
-    let budgets = loaded.scenarios.iter().map(|scenario| &scenario.budget);
-    let (limits, _) = Limits::settle(
-        &loaded.project.limits,
-        &How::default(),
-        &Safety::default(),
-        budgets,
-    );
-    let declared = loaded
-        .scenarios
-        .iter()
-        .flat_map(|scenario| &scenario.secrets);
-    let (secrets, _) = read.given.resolve(declared);
+    let limits = Limits::of_files(loaded);
+    let (secrets, _) = read.given.secrets_of(&loaded.scenarios);
     let name = RunName::new()?;
     let headline = execute::headline(&plan, environment, &name);
     let scratch = tempfile::tempdir().context("failed to make a temporary folder")?;

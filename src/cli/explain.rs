@@ -7,8 +7,7 @@ use super::columns::wrap;
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::list::every_code;
-use super::load::{self, Purpose, Request};
-use super::planned::{self, FIRST};
+use super::planned;
 use super::terminal::Terminal;
 use crate::codes::{self, Diagnosis};
 use crate::plan::{Effect, Expectation, Extraction, KeyPlace, Plan, PlannedScenario, Role};
@@ -20,7 +19,12 @@ use std::path::{Path, PathBuf};
 pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let thing = args.thing.as_str();
     if looks_like_a_file(thing) {
-        let plan = plan(args, terminal)?;
+        let plan = planned::to_look_at(
+            &[PathBuf::from(&args.thing)],
+            &args.values,
+            &args.net,
+            terminal,
+        )?;
         terminal.out(&prose(&plan, terminal))?;
         return Ok(Exit::Pass);
     }
@@ -111,19 +115,6 @@ fn unknown(word: &str, example: bool) -> Failure {
         }
     };
     Failure::because(message, Exit::Usage)
-}
-
-fn plan(args: &ExplainArgs, terminal: &Terminal) -> Result<Plan, Failure> {
-    let files = [PathBuf::from(&args.thing)];
-    let request = Request {
-        files: &files,
-        values: &args.values,
-        net: &args.net,
-        patterns: None,
-        purpose: Purpose::Look,
-    };
-    let (_, loaded) = load::scenarios(request, terminal)?;
-    planned::plan(&loaded.scenarios, FIRST, None)
 }
 
 /// The scenarios of a plan, each in four paragraphs: what is sent, under which

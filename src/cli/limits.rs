@@ -8,7 +8,7 @@ use super::failure::Failure;
 use crate::codes::Diagnosis;
 use crate::engine::Caps;
 use crate::plan::{Plan, Role};
-use crate::scenario::{self, Budget, Diagnostic};
+use crate::scenario::{self, Budget, Diagnostic, Loaded};
 use std::time::Duration;
 
 /// Requests that are sent where nobody says otherwise.
@@ -98,6 +98,13 @@ impl Limits {
                 .min(),
         };
         (limits, warnings)
+    }
+
+    /// What holds where no flag says anything.
+    pub(crate) fn of_files(loaded: &Loaded) -> Self {
+        let budgets = loaded.scenarios.iter().map(|scenario| &scenario.budget);
+        let limits = &loaded.project.limits;
+        Self::settle(limits, &How::default(), &Safety::default(), budgets).0
     }
 
     /// Refuses a plan that is sure to send more than is allowed.

@@ -5,8 +5,7 @@ use super::catalogue::{CONTRACTS, PATTERNS, Support};
 use super::columns::columns;
 use super::exit_code::Exit;
 use super::failure::Failure;
-use super::load::{self, Purpose, Request};
-use super::planned::{self, FIRST};
+use super::planned;
 use super::terminal::Terminal;
 use crate::codes::{Diagnosis, Hazard, Reason};
 use crate::demo::Flaw;
@@ -31,7 +30,7 @@ pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> Result<Exit, Failure
     } else if args.of.flaws {
         flaws()
     } else {
-        let plan = plan(args, terminal)?;
+        let plan = planned::to_look_at(&args.files, &args.values, &args.net, terminal)?;
         if args.of.cases {
             cases(&plan)
         } else {
@@ -43,18 +42,6 @@ pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> Result<Exit, Failure
         ListFormat::Json => terminal.out(&format!("{:#}\n", Value::Array(list.json)))?,
     }
     Ok(Exit::Pass)
-}
-
-fn plan(args: &ListArgs, terminal: &Terminal) -> Result<Plan, Failure> {
-    let request = Request {
-        files: &args.files,
-        values: &args.values,
-        net: &args.net,
-        patterns: None,
-        purpose: Purpose::Look,
-    };
-    let (_, loaded) = load::scenarios(request, terminal)?;
-    planned::plan(&loaded.scenarios, FIRST, None)
 }
 
 fn scenarios(plan: &Plan) -> List {

@@ -1,14 +1,16 @@
 //! From scenarios to a plan, and the parts of plans that commands ask for.
 
-use super::args::{SeedChoice, What};
+use super::args::{Net, SeedChoice, Values, What};
 use super::execute;
 use super::exit_code::Exit;
 use super::failure::Failure;
-use super::terminal::in_ci;
+use super::load::{self, Purpose, Request};
+use super::terminal::{Terminal, in_ci};
 use crate::codes::Diagnosis;
 use crate::plan::{Control, Filter, GenerateOptions, Place, Plan, PlanError, Role, Seed, generate};
 use crate::scenario::{Diagnostic, Scenario};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// The seed of what is planned only to be looked at, and of every CI job.
 pub(crate) const FIRST: Seed = Seed(1);
@@ -20,6 +22,24 @@ pub(crate) fn plan(
     trials: Option<u32>,
 ) -> Result<Plan, Failure> {
     generate(scenarios, seed, &GenerateOptions { trials }).map_err(|error| wrong(&error))
+}
+
+/// The plan of some files that is only looked at.
+pub(crate) fn to_look_at(
+    files: &[PathBuf],
+    values: &Values,
+    net: &Net,
+    terminal: &Terminal,
+) -> Result<Plan, Failure> {
+    let request = Request {
+        files,
+        values,
+        net,
+        patterns: None,
+        purpose: Purpose::Look,
+    };
+    let (_, loaded) = load::scenarios(request, terminal)?;
+    plan(&loaded.scenarios, FIRST, None)
 }
 
 fn wrong(error: &PlanError) -> Failure {

@@ -86,11 +86,7 @@ fn go(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     for warning in hosts::ignored_proxies(&plan, &read.given.env) {
         terminal.diagnostic(&warning);
     }
-    let declared = loaded
-        .scenarios
-        .iter()
-        .flat_map(|scenario| &scenario.secrets);
-    let secrets = settled_secrets(read.given.resolve(declared), terminal)?;
+    let secrets = settled_secrets(read.given.secrets_of(&loaded.scenarios), terminal)?;
 
     let folder = args
         .report

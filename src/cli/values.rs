@@ -6,7 +6,7 @@ use super::exit_code::Exit;
 use super::failure::Failure;
 use crate::codes::Diagnosis;
 use crate::history::Redactor;
-use crate::scenario::{Diagnostic, SecretFrom, SecretSource, flag_value};
+use crate::scenario::{Diagnostic, Scenario, SecretFrom, SecretSource, flag_value};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +61,14 @@ impl Given {
     /// The values of the secrets that scenarios declare, and what is wrong with
     /// them: an error for one that is not there, a warning for one that is too
     /// short to be hidden.
-    pub(crate) fn resolve<'a>(
+    pub(crate) fn secrets_of(
+        &self,
+        scenarios: &[Scenario],
+    ) -> (BTreeMap<String, String>, Vec<Diagnostic>) {
+        self.resolve(scenarios.iter().flat_map(|scenario| &scenario.secrets))
+    }
+
+    fn resolve<'a>(
         &self,
         declared: impl IntoIterator<Item = &'a SecretSource>,
     ) -> (BTreeMap<String, String>, Vec<Diagnostic>) {

@@ -1,7 +1,7 @@
 //! What an effect is expected to be, and whether a value is that. Whoever waits for
 //! an effect and whoever judges it ask here, so that they cannot disagree.
 
-use super::{Contract, Effect, Expectation};
+use super::{Contract, Effect, Expectation, JsonTemplate};
 use crate::contract::{Allowed, Wanted};
 use regex::Regex;
 use serde_json::Value;
@@ -44,17 +44,15 @@ impl Effect {
                 let wanted = rendered.or_else(|| template.literal())?;
                 Some(same_value(seen, wanted))
             }
-            Expectation::OneOf(templates) => match rendered {
-                Some(wanted) => {
-                    let wanted = wanted.as_array()?;
-                    Some(wanted.iter().any(|one| same_value(seen, one)))
-                }
-                None => {
-                    let wanted: Option<Vec<_>> =
-                        templates.iter().map(|one| one.literal()).collect();
-                    Some(wanted?.into_iter().any(|one| same_value(seen, one)))
-                }
-            },
+            Expectation::OneOf(templates) => {
+                let wanted: Vec<&Value> = if let Some(rendered) = rendered {
+                    rendered.as_array()?.iter().collect()
+                } else {
+                    let literals = templates.iter().map(JsonTemplate::literal);
+                    literals.collect::<Option<_>>()?
+                };
+                Some(wanted.into_iter().any(|one| same_value(seen, one)))
+            }
             Expectation::Matches(pattern) => {
                 let text = match seen {
                     Value::String(text) => Cow::Borrowed(text.as_str()),

@@ -1,7 +1,6 @@
 //! One performance: a shop, some files of the gallery, a run that leaves nothing
 //! behind.
 
-use crate::cli::args::{How, Safety};
 use crate::cli::execute::{self, Ended, Job, RunName};
 use crate::cli::exit_code::ExitRules;
 use crate::cli::failure::Failure;
@@ -77,14 +76,7 @@ impl Play {
             },
         )?;
         let plan = planned::plan(&loaded.scenarios, self.seed, None)?;
-        let budgets = loaded.scenarios.iter().map(|scenario| &scenario.budget);
-        let (limits, _) = Limits::settle(
-            &loaded.project.limits,
-            &How::default(),
-            &Safety::default(),
-            budgets,
-        );
-        execute_traceless(plan, limits, terminal, shown)
+        execute_traceless(plan, Limits::of_files(&loaded), terminal, shown)
     }
 }
 
