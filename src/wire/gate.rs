@@ -416,6 +416,10 @@ impl Gate {
                 None => return Armed::Gone,
                 Some((Some(0), _)) => return Armed::Acknowledged,
                 Some((None, _)) => return Armed::Sent,
+                // On loopback the kernel lays what has left into the peer's buffer
+                // before the call returns; the acknowledgement may be delayed by
+                // tens of milliseconds and says nothing more.
+                Some((Some(_), Some(0))) if self.0.loopback => return Armed::Sent,
                 Some((Some(_), unsent)) => unsent.unwrap_or(0),
             };
             if waited() > patience && unsent == 0 {
