@@ -326,7 +326,8 @@ fn url(
         whole.push_str(&encode(&value));
     }
     let url = Url::parse(&whole).map_err(|source| RequestError::Url { url: whole, source })?;
-    let to_target = Url::parse(base).is_ok_and(|target| target.origin() == url.origin());
+    let to_target =
+        !absolute || Url::parse(base).is_ok_and(|target| target.origin() == url.origin());
     Ok((url, to_target))
 }
 
