@@ -188,6 +188,7 @@ impl Target {
                 wire,
                 id: self.equipment.next_connection(),
                 served: 0,
+                buffer: Vec::new(),
             }),
             Err(error) => Err(self.not_sent(End::ConnectFailed(connect_failure(&error)))),
         }
@@ -207,6 +208,8 @@ pub struct Connection {
     wire: Wire,
     id: u64,
     served: u32,
+    /// What its attempts read into, kept from one to the next.
+    buffer: Vec<u8>,
 }
 
 impl Connection {

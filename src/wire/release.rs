@@ -1,6 +1,6 @@
 //! One long-lived thread that does things to gates at precise instants, in a given order.
 //!
-//! One, because each release would otherwise cost a wake-up, and because several spinning threads starve the server that they race against. It sleeps until shortly before an instant and spins the rest.
+//! One, because each release would otherwise cost a wake-up, and because several spinning threads starve the server that they race against. It sleeps until shortly before an instant and spins the rest; where only the order of a release counts, and not its instant, it does not spin at all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -215,6 +215,8 @@ struct Job {
     action: Action,
     /// Which step of which volley this is.
     place: Option<(u64, usize)>,
+    /// Whether its instant counts to the microsecond.
+    precise: bool,
     /// Until when a reset may be put off; set when it first is.
     reset_by: Option<u64>,
 }
@@ -256,7 +258,8 @@ impl Schedule {
                 Err(TryRecvError::Disconnected) if self.jobs.is_empty() => return,
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
-            let Some(due) = self.jobs.first_key_value().map(|(key, _)| key.0) else {
+            let next = self.jobs.first_key_value();
+            let Some((due, precise)) = next.map(|(key, job)| (key.0, job.precise)) else {
                 match inbox.recv() {
                     Ok(order) => self.accept(order),
                     Err(mpsc::RecvError) => return,
@@ -264,7 +267,8 @@ impl Schedule {
                 continue;
             };
             let wait = Duration::from_nanos(due.saturating_sub(self.epoch.now_ns()));
-            if let Some(sleep) = wait.checked_sub(SPIN).filter(|sleep| !sleep.is_zero()) {
+            let spun = if precise { SPIN } else { Duration::ZERO };
+            if let Some(sleep) = wait.checked_sub(spun).filter(|sleep| !sleep.is_zero()) {
                 match inbox.recv_timeout(sleep) {
                     Ok(order) => self.accept(order),
                     Err(RecvTimeoutError::Timeout) => {}
@@ -287,6 +291,7 @@ impl Schedule {
                         gate,
                         action,
                         place: None,
+                        precise: true,
                         reset_by: None,
                     },
                 );
@@ -296,6 +301,8 @@ impl Schedule {
                 let id = self.volleys;
                 self.volleys += 1;
                 let open = volley.steps.len();
+                // Of steps that all belong to the start only their order counts.
+                let precise = volley.steps.iter().any(|step| !step.offset.is_zero());
                 self.pending.insert(
                     id,
                     Pending {
@@ -310,6 +317,7 @@ impl Schedule {
                         gate: step.gate,
                         action: step.action,
                         place: Some((id, index)),
+                        precise,
                         reset_by: None,
                     };
                     self.push(after(start, step.offset), job);
@@ -359,6 +367,7 @@ impl Schedule {
                             gate,
                             action,
                             place: None,
+                            precise: true,
                             reset_by: None,
                         },
                     );
