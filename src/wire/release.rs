@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::end::{Ended, Ending};
 use super::gate::{FireError, Fired, FollowUpAction, Gate};
 use super::os;
+use super::standstill::{Process, Standing};
 use super::tap::Epoch;
 
 /// So much of a wait is spun at most. More would take a core from the server.
@@ -79,6 +80,8 @@ pub struct Released {
     pub start: u64,
     /// One for each step, in the order in which they were handed in.
     pub steps: Vec<Done>,
+    /// Whether the processes that the releaser holds all stood still meanwhile; `false` where it holds none.
+    pub stood_still: bool,
 }
 
 impl Released {
@@ -132,6 +135,15 @@ impl Releaser {
     ///
     /// When the system gives no thread.
     pub fn start(epoch: Epoch) -> io::Result<Self> {
+        Self::start_holding(epoch, Vec::new())
+    }
+
+    /// The same; the thread stops these processes around every common release of several gates.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start_holding(epoch: Epoch, processes: Vec<Process>) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let (ready, started) = mpsc::channel();
         std::thread::Builder::new()
@@ -141,7 +153,7 @@ impl Releaser {
                 os::sleep_precisely();
                 // The starter waits for this; it can only be gone if it panicked.
                 let _ = ready.send(realtime);
-                Schedule::new(epoch).run(&inbox);
+                Schedule::new(epoch, processes).run(&inbox);
             })?;
         let realtime = started.recv().unwrap_or(false);
         Ok(Self {
@@ -225,12 +237,16 @@ struct Pending {
     start: u64,
     steps: Vec<Option<Done>>,
     open: usize,
+    /// Whether processes are to stand still meanwhile, and whether they did.
+    hold: bool,
+    stood_still: bool,
     report: oneshot::Sender<Released>,
 }
 
 /// What the thread has to do, ordered by instant and then by the order in which it came.
 struct Schedule {
     epoch: Epoch,
+    processes: Vec<Process>,
     jobs: BTreeMap<(u64, u64), Job>,
     pending: HashMap<u64, Pending>,
     sequence: u64,
@@ -238,9 +254,10 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(epoch: Epoch) -> Self {
+    fn new(epoch: Epoch, processes: Vec<Process>) -> Self {
         Self {
             epoch,
+            processes,
             jobs: BTreeMap::new(),
             pending: HashMap::new(),
             sequence: 0,
@@ -309,6 +326,8 @@ impl Schedule {
                         start,
                         steps: vec![None; open],
                         open,
+                        hold: !precise && open > 1 && !self.processes.is_empty(),
+                        stood_still: false,
                         report,
                     },
                 );
@@ -334,6 +353,27 @@ impl Schedule {
 
     /// Does everything that is due at `due`, back to back.
     fn run_due(&mut self, due: u64) {
+        let held = self
+            .jobs
+            .first_key_value()
+            .and_then(|(_, job)| job.place)
+            .map(|(id, _)| id)
+            .filter(|id| self.pending.get(id).is_some_and(|pending| pending.hold));
+        let Some(id) = held else {
+            return self.run_jobs(due);
+        };
+        let processes = std::mem::take(&mut self.processes);
+        {
+            let standing = Standing::of(&processes);
+            if let Some(pending) = self.pending.get_mut(&id) {
+                pending.stood_still = standing.all();
+            }
+            self.run_jobs(due);
+        }
+        self.processes = processes;
+    }
+
+    fn run_jobs(&mut self, due: u64) {
         while let Some(entry) = self.jobs.first_entry()
             && entry.key().0 <= due
         {
@@ -398,6 +438,7 @@ impl Schedule {
             let _ = pending.report.send(Released {
                 start: pending.start,
                 steps,
+                stood_still: pending.stood_still,
             });
         }
     }
