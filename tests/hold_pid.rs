@@ -2,6 +2,10 @@
 //! afterwards, whatever happens to us.
 
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are outside of tests to the linter"
+)]
 
 #[path = "support/command.rs"]
 mod command;

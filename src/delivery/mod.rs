@@ -9,7 +9,7 @@ pub mod script;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -110,6 +110,8 @@ pub struct Target {
     authority: String,
     limits: Limits,
     equipment: Arc<Equipment>,
+    /// Where its last connection led.
+    on_loopback: AtomicBool,
 }
 
 impl Target {
@@ -164,6 +166,7 @@ impl Target {
             authority,
             limits: options.limits,
             equipment,
+            on_loopback: AtomicBool::new(false),
         })
     }
 
@@ -175,6 +178,11 @@ impl Target {
     /// What this target shares with the others of the run.
     pub fn equipment(&self) -> &Equipment {
         &self.equipment
+    }
+
+    /// Whether its last connection led to this machine; `false` as long as there was none.
+    pub fn is_on_loopback(&self) -> bool {
+        self.on_loopback.load(Ordering::Relaxed)
     }
 
     /// Serialises a request to this target.
@@ -193,12 +201,16 @@ impl Target {
     /// When there is none to be had.
     pub async fn warm(&self) -> Result<Connection, NotSent> {
         match crate::wire::connect(&self.endpoint, self.equipment.releaser.epoch()).await {
-            Ok(wire) => Ok(Connection {
-                wire,
-                id: self.equipment.next_connection(),
-                served: 0,
-                buffer: Vec::new(),
-            }),
+            Ok(wire) => {
+                let local = wire.gate().is_on_loopback();
+                self.on_loopback.store(local, Ordering::Relaxed);
+                Ok(Connection {
+                    wire,
+                    id: self.equipment.next_connection(),
+                    served: 0,
+                    buffer: Vec::new(),
+                })
+            }
             Err(error) => Err(self.not_sent(End::ConnectFailed(connect_failure(&error)))),
         }
     }

@@ -200,6 +200,7 @@ pub async fn run(
         clock,
         names,
         equipment,
+        laying: tokio::sync::Mutex::default(),
     });
     let scope = Arc::new(scope);
     let mut worlds = Vec::new();

@@ -75,6 +75,13 @@ impl World {
             .budget
             .pace(u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX))
             .await;
+        // A target on this machine shares its cores with us: what other lanes do
+        // meanwhile would widen the gaps of the release.
+        let laying = if self.target.is_on_loopback() {
+            Some(self.run.laying.lock().await)
+        } else {
+            None
+        };
         let mut arming = Vec::new();
         let numbered = self.is_numbered(trial);
         let mut copies: BTreeMap<(usize, Variant), Encoded> = BTreeMap::new();
@@ -146,6 +153,7 @@ impl World {
             .release(Volley { settle, steps })
             .await
             .map_err(|_| Void("the releasing thread is gone".to_owned()))?;
+        drop(laying);
         if let Some(spread) = released.spread() {
             self.run.recorder.record(
                 Some(trial.id),

@@ -81,6 +81,8 @@ pub(crate) struct RunContext {
     pub(crate) names: Arc<RunNames>,
     pub(crate) equipment: Arc<Equipment>,
     pub(crate) budget: Budget,
+    /// Held while a burst on a target of this machine is made ready and released.
+    pub(crate) laying: tokio::sync::Mutex<()>,
 }
 
 impl RunContext {
