@@ -142,6 +142,8 @@ impl World {
                     spread_ns: nanos(spread),
                     attempts: u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX),
                     real_time: releaser.is_realtime(),
+                    connections: None,
+                    bytes: None,
                 },
             );
         }

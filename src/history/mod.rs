@@ -105,6 +105,12 @@ pub enum EventKind {
         attempts: u32,
         /// Whether the releasing thread had real-time priority.
         real_time: bool,
+        /// Over how many connections, where several attempts share one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connections: Option<u32>,
+        /// How many bytes left in all, where several attempts share a connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
     },
     /// A request of an operation was exchanged.
     Exchange(Box<Exchange>),

@@ -45,6 +45,7 @@ pub(crate) struct Docket {
     pub(crate) open: BTreeMap<Open, BTreeSet<TrialId>>,
     pub(crate) lacking: BTreeMap<Lacks, u32>,
     pub(crate) powered: u32,
+    pub(crate) powered_trials: BTreeSet<TrialId>,
     pub(crate) run: u32,
     pub(crate) unclosed: u32,
     pub(crate) statuses: BTreeMap<u16, u32>,
@@ -122,6 +123,7 @@ impl<'a> Hearing<'a, '_> {
             },
             effects: self.tallies(places),
             spread_ns: self.spread(places),
+            tightness: self.tightness(places, &docket),
         }
     }
 
@@ -133,7 +135,10 @@ impl<'a> Hearing<'a, '_> {
         docket.run += 1;
         let judged = &self.court.judged[place];
         match power::lacks(self.court.view, trial, self.case, judged) {
-            None => docket.powered += 1,
+            None => {
+                docket.powered += 1;
+                docket.powered_trials.insert(trial.trial.id);
+            }
             Some(lacks) => *docket.lacking.entry(lacks).or_default() += 1,
         }
         for broken in invariant::of_trial(self.scenario, trial, judged) {

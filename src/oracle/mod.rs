@@ -24,6 +24,7 @@ mod sanity;
 mod scene;
 #[cfg(test)]
 mod tests;
+mod tightness;
 pub mod verdict;
 mod view;
 mod words;
@@ -31,7 +32,7 @@ mod words;
 pub use power::overlap;
 pub use verdict::{
     CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
-    TrialCounts, Verdict,
+    Release, Tightness, TrialCounts, Verdict, Window,
 };
 
 use crate::codes::Reason;

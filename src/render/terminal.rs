@@ -28,6 +28,7 @@ pub(super) fn render(report: &Report, options: &RenderOptions) -> String {
         sections.push(header(&page, report));
         sections.push(table::lines(&page, report));
         sections.push(partly_powered(&page, report));
+        sections.push(tightness(&page, report));
         sections.push(told_beside_a_pass(&page, report));
         sections.extend(unjudged(&page, report));
     }
@@ -97,6 +98,20 @@ fn partly_powered(page: &Page, report: &Report) -> Vec<String> {
         .flatten()
         .collect();
     few(page, &partly)
+}
+
+/// How tight the bursts were released, and how small a race window they would
+/// therefore have found.
+fn tightness(page: &Page, report: &Report) -> Vec<String> {
+    let told: Vec<String> = report
+        .cases
+        .iter()
+        .filter_map(|case| Some((case, case.tightness.as_ref()?)))
+        .map(|(case, tightness)| {
+            format!("{}: {}; {}", case.id, tightness.releases, tightness.window)
+        })
+        .collect();
+    few(page, &told)
 }
 
 /// Findings that are worth knowing and fail nothing.

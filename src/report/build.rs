@@ -5,6 +5,7 @@ use super::exit::{self, Exit, ExitRules};
 use super::index::{self, Index};
 use super::latency::Latencies;
 use super::notes;
+use super::tightness;
 use super::timeline::{self, Focus};
 use super::words;
 use super::{
@@ -215,6 +216,9 @@ impl Context<'_> {
             release_spread_us: judged.spread_ns.map(|(p50, max)| Spread {
                 p50: p50 / 1_000,
                 max: max / 1_000,
+            }),
+            tightness: judged.tightness.as_ref().map(|tightness| {
+                tightness::report(tightness, scenario.map(|scenario| &scenario.target))
             }),
             latency: latency.report(),
         };

@@ -203,6 +203,7 @@ mod tests {
             trials: TrialCounts::default(),
             effects: Vec::new(),
             spread_ns: None,
+            tightness: None,
         };
         Judgement {
             cases: vec![case],

@@ -15,6 +15,7 @@ mod latency;
 mod notes;
 #[cfg(test)]
 mod sample;
+mod tightness;
 mod timeline;
 mod words;
 
@@ -227,6 +228,9 @@ pub struct CaseReport {
     /// Median and largest release spread, where attempts were released together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_spread_us: Option<Spread>,
+    /// How tight its releases were, where it is a burst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tightness: Option<TightnessReport>,
     /// Latency by population: `first replay refused held closing`.
     pub latency: BTreeMap<String, Latency>,
 }
@@ -237,6 +241,70 @@ pub struct CaseReport {
 pub struct Spread {
     pub p50: u64,
     pub max: u64,
+}
+
+/// How close together the attempts of a burst were released: measured in this run,
+/// on this side of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TightnessReport {
+    /// Trials that were released.
+    pub trials: u32,
+    /// First to last write of a trial, nanoseconds.
+    pub spread_ns: SummaryReport,
+    /// First to second write of a key whose attempts overlapped, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_gap_ns: Option<SummaryReport>,
+    /// What was spoken: `HTTP/1.1`, `HTTP/1.1 over TLS`.
+    pub protocol: String,
+    /// The fewest connections over which a trial was released.
+    pub connections_min: u32,
+    /// The most.
+    pub connections_max: u32,
+    /// Trials in which more than 1460 bytes left over one connection at once;
+    /// absent where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_one_segment_trials: Option<u32>,
+    /// Trials that a thread with real-time priority released.
+    pub real_time_trials: u32,
+    /// The smallest race window that would have been found at 95 % confidence, as
+    /// released by us, nanoseconds; `null` where it cannot be told.
+    pub window_ns: Option<u64>,
+    /// The releases in words.
+    pub releases: String,
+    /// The window in words.
+    pub window: String,
+    /// One for each trial, at most 500.
+    pub each: Vec<ReleaseReport>,
+}
+
+/// What is said of many measured values; its unit stands in the name of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryReport {
+    /// Number of values.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// Absent below 299 values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// The largest.
+    pub max: u64,
+}
+
+/// One common release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    /// The trial.
+    pub trial: u32,
+    /// Whether it had power.
+    pub powered: bool,
+    /// First to last write, nanoseconds.
+    pub spread_ns: u64,
+    /// The most attempts of one key that were open at one time.
+    pub overlap: u32,
+    /// The smallest first gap of its keys that overlapped, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_gap_ns: Option<u64>,
 }
 
 /// The pattern of a case.

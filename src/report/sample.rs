@@ -8,7 +8,7 @@ use crate::history::{
 };
 use crate::oracle::{
     CaseJudgement, ControlJudgement, EffectTally, Evidence, Finding, Ground, Judgement,
-    TrialCounts, Verdict,
+    Release as OneRelease, Tightness, TrialCounts, Verdict, Window,
 };
 use crate::plan::{
     Attempt, Auth, Body, Case, CaseId, Connection, Contract, Effect, Expectation, Extraction,
@@ -16,6 +16,7 @@ use crate::plan::{
     PatternTag, Place, Plan, PlannedScenario, Release, Request, Retry, Role, Salt, Seed, Target,
     Template, Tls, Trial, TrialId, Until, Variant,
 };
+use crate::stats::Summary;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -259,6 +260,8 @@ pub(super) fn history() -> History {
             spread_ns: 110_000,
             attempts: 10,
             real_time: false,
+            connections: None,
+            bytes: None,
         },
     )];
     let attempt = |trial, exchange: Exchange| {
@@ -317,6 +320,24 @@ pub(super) fn history() -> History {
     }
 }
 
+pub(super) fn tightness() -> Tightness {
+    Tightness {
+        spread_ns: Summary::of(vec![110_000]).unwrap(),
+        first_gap_ns: Summary::of(vec![11_000]),
+        connections: (10, 10),
+        over_one_segment: Some(0),
+        real_time: 0,
+        window: Window::TooFewTrials,
+        each: vec![OneRelease {
+            trial: TrialId(31),
+            powered: true,
+            spread_ns: 110_000,
+            overlap: 10,
+            first_gap_ns: Some(11_000),
+        }],
+    }
+}
+
 pub(super) fn finding() -> Finding {
     Finding {
         hazard: Hazard::DuplicateEffectConcurrent,
@@ -366,6 +387,7 @@ pub(super) fn judgement() -> Judgement {
         trials,
         effects: Vec::new(),
         spread_ns: None,
+        tightness: None,
     };
     Judgement {
         verdict: Verdict::Fail,
@@ -383,6 +405,7 @@ pub(super) fn judgement() -> Judgement {
                 findings: vec![finding()],
                 effects: vec![tally(&[("2", 1)])],
                 spread_ns: Some((110_000, 110_000)),
+                tightness: Some(tightness()),
                 ..case(0, "burst-10", Verdict::Fail, counts(1, 1))
             },
             CaseJudgement {

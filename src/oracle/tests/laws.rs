@@ -192,6 +192,8 @@ fn events() -> impl Strategy<Value = Event> {
             spread_ns,
             attempts: 2,
             real_time: false,
+            connections: None,
+            bytes: None,
         }),
         1 => (0_usize..3, select(vec![Stage::Setup, Stage::Before, Stage::Cleanup])).prop_map(
             |(scenario, stage)| EventKind::Step {
