@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apart::Apart;
 use super::court::{Court, Habits, count};
 use super::effects::{self, Judged, State, Unequal};
 use super::power::{self, Lacks};
@@ -44,6 +45,8 @@ pub(crate) struct Docket {
     pub(crate) unclear: BTreeMap<(Reason, Option<usize>), (BTreeSet<TrialId>, String)>,
     pub(crate) open: BTreeMap<Open, BTreeSet<TrialId>>,
     pub(crate) lacking: BTreeMap<Lacks, u32>,
+    /// Why attempts did not overlap.
+    pub(crate) apart: Apart,
     pub(crate) powered: u32,
     pub(crate) powered_trials: BTreeSet<TrialId>,
     pub(crate) run: u32,
@@ -139,7 +142,12 @@ impl<'a> Hearing<'a, '_> {
                 docket.powered += 1;
                 docket.powered_trials.insert(trial.trial.id);
             }
-            Some(lacks) => *docket.lacking.entry(lacks).or_default() += 1,
+            Some(lacks) => {
+                *docket.lacking.entry(lacks).or_default() += 1;
+                if lacks == Lacks::Overlap {
+                    docket.apart.take(trial);
+                }
+            }
         }
         for broken in invariant::of_trial(self.scenario, trial, judged) {
             if let Some(scene) = self.court.scene(self.case, place, 0) {

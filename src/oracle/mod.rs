@@ -10,6 +10,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod apart;
 mod court;
 mod effects;
 mod explain;

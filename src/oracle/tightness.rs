@@ -15,6 +15,7 @@
 //! true with 95 % confidence, whatever the distribution. Fewer than five trials
 //! say nothing.
 
+use super::apart;
 use super::hearing::{Docket, Hearing};
 use super::power;
 use super::verdict::{Release, Tightness, Window};
@@ -87,6 +88,11 @@ impl Hearing<'_, '_> {
             }),
             real_time: facts().filter(|released| released.real_time).count(),
             window: window(&smallest),
+            serialised_ns: apart::at_a_time(
+                self.court.view,
+                (self.case.scenario, self.case.operation),
+            )
+            .and_then(apart::AtATime::serialised_ns),
             each,
         })
     }

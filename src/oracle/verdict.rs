@@ -151,6 +151,9 @@ pub struct Tightness {
     pub real_time: usize,
     /// The smallest race window that the case would have found.
     pub window: Window,
+    /// From one answer to the next, in nanoseconds, where the controls show that
+    /// the target answers one request at a time: a race can hardly show then.
+    pub serialised_ns: Option<u64>,
     /// One for each trial that was released, in the order of the plan.
     pub each: Vec<Release>,
 }

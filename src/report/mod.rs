@@ -269,6 +269,10 @@ pub struct TightnessReport {
     /// The smallest race window that would have been found at 95 % confidence, as
     /// released by us, nanoseconds; `null` where it cannot be told.
     pub window_ns: Option<u64>,
+    /// From one answer to the next, nanoseconds, where the target answers one
+    /// request at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serialised_ns: Option<u64>,
     /// The releases in words.
     pub releases: String,
     /// The window in words.

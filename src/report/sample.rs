@@ -328,6 +328,7 @@ pub(super) fn tightness() -> Tightness {
         over_one_segment: Some(0),
         real_time: 0,
         window: Window::TooFewTrials,
+        serialised_ns: None,
         each: vec![OneRelease {
             trial: TrialId(31),
             powered: true,

@@ -24,6 +24,7 @@ pub(super) fn report(tightness: &Tightness, target: Option<&Target>) -> Tightnes
             Window::Ns(ns) => Some(ns),
             Window::TooFewTrials | Window::TooLittleOverlap => None,
         },
+        serialised_ns: tightness.serialised_ns,
         releases: String::new(),
         window: window(tightness),
         each: tightness
@@ -105,8 +106,21 @@ fn percentiles(summary: &SummaryReport) -> String {
     }
 }
 
-/// The smallest race window that was in reach, in words.
+/// The smallest race window that was in reach, in words, and what takes the worth
+/// from it.
 fn window(tightness: &Tightness) -> String {
+    let reach = reach(tightness);
+    match tightness.serialised_ns {
+        None => reach,
+        Some(ns) => format!(
+            "{reach}; but the target answers one request at a time, about {} apart, so that a race \
+             can hardly show",
+            span(ns)
+        ),
+    }
+}
+
+fn reach(tightness: &Tightness) -> String {
     let releases = match tightness.each.len() {
         1 => "1 release".to_owned(),
         n => format!("{n} releases"),
@@ -210,5 +224,11 @@ mod tests {
                 .contains("more than one segment of 1460 bytes in 1 of 1")
         );
         assert!(told.releases.ends_with("with real-time priority"));
+        tightness.serialised_ns = Some(31_000_000);
+        let told = report(&tightness, Some(&target));
+        assert!(
+            told.window
+                .ends_with("about 31 ms apart, so that a race can hardly show")
+        );
     }
 }

@@ -55,15 +55,15 @@ fn first_gaps_are_those_of_keys_whose_attempts_overlapped() {
 
 #[test]
 fn without_overlap_or_trials_nothing_is_claimed() {
-    let tight = tightness(&vec![&[IN_A_ROW][..]; 12], true, None).unwrap();
+    let tight = tightness(&[&[IN_A_ROW][..]; 12], true, None).unwrap();
     assert_eq!(tight.window, Window::TooLittleOverlap);
     assert_eq!(tight.first_gap_ns, None);
     assert_eq!(tight.real_time, 12);
-    let tight = tightness(&vec![&[APART_BY_1][..]; 4], true, None).unwrap();
+    let tight = tightness(&[&[APART_BY_1][..]; 4], true, None).unwrap();
     assert_eq!(tight.window, Window::TooFewTrials);
     // Refused attempts race for nothing.
     let refused = "#1 0-20 401; #2 1-21 401; orders=0";
-    let tight = tightness(&vec![&[refused][..]; 12], true, None).unwrap();
+    let tight = tightness(&[&[refused][..]; 12], true, None).unwrap();
     assert_eq!(tight.window, Window::TooLittleOverlap);
     assert_eq!(tightness(&[], true, None), None);
 }
@@ -71,7 +71,58 @@ fn without_overlap_or_trials_nothing_is_claimed() {
 #[test]
 fn more_than_a_segment_over_one_connection_is_told() {
     for (bytes, over) in [(1_460, 0), (1_461, 5)] {
-        let tight = tightness(&vec![&[APART_BY_1][..]; 5], true, Some(bytes)).unwrap();
+        let tight = tightness(&[&[APART_BY_1][..]; 5], true, Some(bytes)).unwrap();
         assert_eq!(tight.over_one_segment, Some(over));
     }
+}
+
+/// What is said of a burst whose attempts left one after the answer to the other.
+fn no_overlap(world: World, late: bool) -> String {
+    let mut world = world.with_case(Kind::Burst, &[IN_A_ROW; 12]);
+    if late {
+        // The plan wanted both to leave together.
+        for event in &mut world.history.events {
+            if let EventKind::Exchange(exchange) = &mut event.kind
+                && exchange.part == crate::history::Part::Attempt(2)
+            {
+                exchange.timing.intended.0 -= 21_000_000;
+            }
+        }
+    }
+    let judged = world.judge();
+    judged.cases.last().unwrap().grounds[0].message.clone()
+}
+
+#[test]
+fn why_attempts_did_not_meet_is_told_as_far_as_the_facts_go() {
+    let message = no_overlap(World::orders().with_controls(), false);
+    assert!(
+        message.contains("answered after 20 ms, and the second left 21 ms after the first"),
+        "{message}"
+    );
+    assert!(message.contains("make the operation slower"), "{message}");
+    assert!(!message.contains("one after another"), "{message}");
+    let message = no_overlap(World::orders().with_controls(), true);
+    assert!(message.contains("later than planned"), "{message}");
+    assert!(message.contains("--jobs 1"), "{message}");
+}
+
+#[test]
+fn a_target_that_answers_one_at_a_time_is_told_as_one() {
+    let line = |end: u32| format!("#1 0-{end} 201 a; orders=1");
+    let serial: Vec<String> = (1..=10).map(|n| line(n * 20)).collect();
+    let serial: Vec<&str> = serial.iter().map(String::as_str).collect();
+    let world = || World::orders().with_controls_of(&line(20), &serial);
+    let message = no_overlap(world(), false);
+    assert!(
+        message.contains("strictly one after another, about 20 ms apart"),
+        "{message}"
+    );
+    let two: Vec<String> = (1..=10_u32).map(|n| line(n.div_ceil(2) * 20)).collect();
+    let two: Vec<&str> = two.iter().map(String::as_str).collect();
+    let message = no_overlap(World::orders().with_controls_of(&line(20), &two), false);
+    assert!(
+        message.contains("about two were worked on at a time"),
+        "{message}"
+    );
 }
