@@ -155,7 +155,8 @@ impl Draft {
         let first_trial = self.plan.trials.len();
         for (offset, (pattern, kind)) in kinds.iter().enumerate() {
             let trials = budget::trials(scenario, pattern, kind, self.options.trials);
-            self.case(first_case + offset, kind, trials)?;
+            let few = budget::alternates(pattern).then_some(budget::FEW_COPIES);
+            self.case(first_case + offset, kind, trials, few)?;
         }
         self.shuffle(first_trial);
         Ok(())
@@ -239,6 +240,7 @@ impl Draft {
         case_index: usize,
         kind: &PatternKind,
         trials: u32,
+        few: Option<u32>,
     ) -> Result<(), PlanError> {
         let keys = pattern::keys(kind);
         self.attempts = self.attempts.saturating_add(
@@ -258,6 +260,7 @@ impl Draft {
             index: 0,
             count: trials,
             shift: shift(seed, &case.id),
+            few,
         };
         for index in 0..trials {
             turn.index = index;

@@ -201,7 +201,8 @@ pub struct PatternTag {
     pub label: Option<String>,
     /// What the terminal shows: `burst ×10`, `timeout 200 ms`, `drop response`.
     pub shown: String,
-    /// Attempts of each operation, closing retries not counted.
+    /// Attempts of each operation, closing retries not counted; the most, where
+    /// they differ from trial to trial.
     pub attempts: u32,
     /// Operations in one release.
     pub keys: u32,

@@ -22,6 +22,8 @@ pub(super) struct Turn {
     /// The offset of the case's sweep: a share of one step of the grid, in
     /// units of [`SWEEP_END_PPM`], less than that.
     pub(super) shift: u32,
+    /// The copies of a key in every other trial of a burst, where they differ.
+    pub(super) few: Option<u32>,
 }
 
 /// The pattern as plans and reports carry it.
@@ -105,7 +107,11 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
             one_after_the_other(copies(pattern), micros(*gap), connection(turn))
         }
         PatternKind::Burst { .. } => {
-            let mut attempts = together(copies(pattern), keys(pattern));
+            let copies = turn
+                .few
+                .filter(|_| has_few(turn.index))
+                .unwrap_or(copies(pattern));
+            let mut attempts = together(copies, keys(pattern));
             for attempt in &mut attempts {
                 attempt.connection = warmth(turn);
             }
@@ -236,6 +242,12 @@ fn warmth(turn: Turn) -> Connection {
     } else {
         Connection::Pooled
     }
+}
+
+/// Whether it is the turn of few copies: half of the trials, and half of those
+/// that start cold (see [`warmth`]).
+fn has_few(index: u32) -> bool {
+    (index + index / 4) % 2 == 1
 }
 
 /// The member whose turn it is, and how often the list was gone through before.
@@ -448,6 +460,7 @@ mod tests {
             index,
             count: 12,
             shift: 0,
+            few: None,
         }
     }
 
@@ -612,6 +625,33 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_trials_have_few_copies_and_half_of_those_that_start_cold() {
+        let burst = PatternKind::Burst {
+            attempts: 10,
+            keys: 1,
+            hold: HoldPoint::Head,
+        };
+        let trials: Vec<(usize, bool)> = (0..40)
+            .map(|index| {
+                let turn = Turn {
+                    few: Some(2),
+                    ..first(index)
+                };
+                let attempts = attempts(&burst, turn);
+                (attempts.len(), attempts[0].connection == Fresh)
+            })
+            .collect();
+        let number = |copies, cold| {
+            trials
+                .iter()
+                .filter(|trial| **trial == (copies, cold))
+                .count()
+        };
+        assert_eq!([number(10, false), number(2, false)], [15, 15]);
+        assert_eq!([number(10, true), number(2, true)], [5, 5]);
+    }
+
+    #[test]
     fn every_fourth_burst_starts_cold() {
         let burst = PatternKind::Burst {
             attempts: 2,
@@ -671,6 +711,7 @@ mod tests {
                         index,
                         count,
                         shift,
+                        few: None,
                     });
                     assert!(at < SWEEP_END_PPM);
                     let least = (step * f64::from(index)).floor();

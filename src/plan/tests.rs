@@ -233,7 +233,7 @@ fn the_numbers_of_each_profile() {
     };
     let table = [
         ("replay-3", [2, 10, 20]),
-        ("burst-10", [10, 25, 115]),
+        ("burst-10", [10, 42, 192]),
         ("burst-2x10", [10, 13, 58]),
         ("stagger", [8, 20, 60]),
         ("drop_response", [2, 10, 20]),
@@ -254,6 +254,37 @@ fn the_numbers_of_each_profile() {
             .collect();
         assert_eq!(of(size), expected, "{size:?}");
     }
+}
+
+#[test]
+fn the_bursts_of_a_profile_have_few_copies_and_many_within_one_budget() {
+    let plan = made(&[standard()], 1);
+    let requests = |id: &str| {
+        let sizes: Vec<(usize, usize)> = plan
+            .trials
+            .iter()
+            .filter(|trial| match trial.role {
+                Role::Case(case) => plan.cases[case].id.0.ends_with(id),
+                _ => false,
+            })
+            .map(|trial| (trial.instances.len(), trial.attempts.len()))
+            .collect();
+        let sent: usize = sizes.iter().map(|(_, sent)| sent).sum();
+        let kinds: BTreeSet<(usize, usize)> = sizes.into_iter().collect();
+        (sent, kinds)
+    };
+    // 250 each, and what one trial more takes.
+    assert_eq!(
+        requests("::burst-10"),
+        (252, BTreeSet::from([(1, 2), (1, 10)]))
+    );
+    assert_eq!(requests("::burst-2x10"), (260, BTreeSet::from([(10, 20)])));
+    // What an author asks for is what is sent.
+    let listed = made(&[scenario("shop", vec![pattern(burst(10, 1), 5)])], 1);
+    assert!(listed.trials.iter().all(|trial| match trial.role {
+        Role::Case(_) => trial.attempts.len() == 10,
+        _ => true,
+    }));
 }
 
 #[test]

@@ -350,6 +350,7 @@ impl Context<'_> {
             events: evidence.events.clone(),
             release_spread_us: None,
             overlap: None,
+            attempts: None,
             key: String::new(),
             marker: String::new(),
             effect: None,
@@ -399,6 +400,10 @@ impl Context<'_> {
         report.overlap = case
             .filter(|case| case.pattern.kind.overlaps() && case.pattern.attempts > 1)
             .map(|_| index::overlap(&exchanges));
+        report.attempts = report.overlap.and_then(|_| {
+            let of_key = |attempt: &&crate::plan::Attempt| attempt.instance == evidence.instance;
+            u32::try_from(trial.attempts.iter().filter(of_key).count()).ok()
+        });
         let effect = Self::effect(finding, scenario, &exchanges, facts);
         let exceeded = effect.as_ref().is_some_and(|(_, exceeded)| *exceeded);
         report.effect = effect.map(|(effect, _)| effect);

@@ -321,7 +321,7 @@ pub struct PatternReport {
     /// What a table shows: `burst ×10`.
     #[serde(default)]
     pub shown: String,
-    /// Attempts of each operation.
+    /// Attempts of each operation; the most, where they differ from trial to trial.
     pub attempts: u32,
     /// Operations in one release.
     pub keys: u32,
@@ -422,6 +422,9 @@ pub struct EvidenceReport {
     /// The most attempts of one key that were open at one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<u32>,
+    /// The attempts of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// The key that was sent, shortened in the middle.
     #[serde(default)]
     pub key: String,
