@@ -11,8 +11,10 @@ pub use exchange::{
 pub use observation::{Observation, ProbeFailure, Reading, Round, Settled};
 pub use redact::{Redactor, SHORTEST};
 
-use crate::plan::{Salt, Seed, TrialId};
+use crate::plan::{Attempt, Plan, Salt, Seed, TrialId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The version of the stored form. A reader refuses any other.
 pub const FORMAT: &str = "retrial.history/1";
@@ -38,6 +40,37 @@ pub struct History {
     pub header: RunHeader,
     /// What happened, in the order in which it was recorded.
     pub events: Vec<Event>,
+}
+
+impl History {
+    /// The plan as it was carried out: with the offsets that trials of sweeps were
+    /// given while the run went on. What does not fit the plan is left out.
+    pub fn carried_out<'p>(&self, plan: &'p Plan) -> Cow<'p, Plan> {
+        let refined: HashMap<TrialId, &Vec<Attempt>> = self
+            .events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Refined { attempts } => Some((event.trial?, attempts)),
+                _ => None,
+            })
+            .collect();
+        if refined.is_empty() {
+            return Cow::Borrowed(plan);
+        }
+        let mut plan = plan.clone();
+        for trial in &mut plan.trials {
+            if let Some(attempts) = refined.get(&trial.id) {
+                let fits = attempts.len() == trial.attempts.len()
+                    && attempts
+                        .iter()
+                        .all(|attempt| attempt.instance < trial.instances.len());
+                if fits {
+                    trial.attempts.clone_from(attempts);
+                }
+            }
+        }
+        Cow::Owned(plan)
+    }
 }
 
 /// Which run a history belongs to: the first line of `history.jsonl`.
@@ -139,6 +172,12 @@ pub enum EventKind {
     Void {
         /// Why.
         why: String,
+    },
+    /// A trial of a sweep was given other offsets, for what the trials before it
+    /// showed; it runs with these attempts in place of the planned ones.
+    Refined {
+        /// Its attempts.
+        attempts: Vec<Attempt>,
     },
     /// A planned trial was not run.
     Skipped {

@@ -264,6 +264,7 @@ impl<'a, 'b> Court<'a, 'b> {
             effects: Vec::new(),
             spread_ns: None,
             tightness: None,
+            sweep: None,
         })
     }
 

@@ -127,6 +127,7 @@ impl<'a> Hearing<'a, '_> {
             effects: self.tallies(places),
             spread_ns: self.spread(places),
             tightness: self.tightness(places, &docket),
+            sweep: self.sweep(places),
         }
     }
 

@@ -23,6 +23,7 @@ mod power;
 mod replay;
 mod sanity;
 mod scene;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tightness;
@@ -31,9 +32,10 @@ mod view;
 mod words;
 
 pub use power::overlap;
+pub use sweep::axes;
 pub use verdict::{
     CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
-    Release, Tightness, TrialCounts, Verdict, Window,
+    Point, Release, Sweep, Tightness, TrialCounts, Verdict, Window,
 };
 
 use crate::codes::Reason;
@@ -50,7 +52,8 @@ pub struct JudgeOptions {
 
 /// Judges everything that happened.
 pub fn judge(plan: &Plan, history: &History, options: JudgeOptions) -> Judgement {
-    let view = View::new(plan, history);
+    let plan = history.carried_out(plan);
+    let view = View::new(&plan, history);
     let court = court::Court::new(&view, options);
     let cases = court.cases();
     let grounds = cleanup_grounds(&view);

@@ -1,7 +1,7 @@
 //! Verdicts and their order, findings and their evidence.
 
 use crate::codes::{Hazard, Reason, Severity};
-use crate::plan::{CaseId, TrialId};
+use crate::plan::{CaseId, Edge, Observed, TrialId};
 use crate::stats::Summary;
 use std::collections::BTreeMap;
 
@@ -131,6 +131,30 @@ pub struct CaseJudgement {
     pub spread_ns: Option<(u64, u64)>,
     /// How tight its releases were, where it is a burst.
     pub tightness: Option<Tightness>,
+    /// What was answered along its axis, where it is a sweep.
+    pub sweep: Option<Sweep>,
+}
+
+/// What a sweep showed along the axis of its offsets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// H in nanoseconds.
+    pub h_ns: u64,
+    /// One for each trial that ran, by offset.
+    pub points: Vec<Point>,
+    /// Where the answers change, if they do.
+    pub edge: Option<Edge>,
+}
+
+/// One trial of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// What came of it.
+    pub observed: Observed,
+    /// Where it was planned, in nanoseconds.
+    pub planned_ns: u64,
+    /// The largest count of an effect that was read last.
+    pub effects: Option<f64>,
 }
 
 /// How close together the attempts of a burst were released, all of it as seen

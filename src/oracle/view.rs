@@ -182,7 +182,9 @@ impl<'a> View<'a> {
             }
             EventKind::Interrupted { signal } => self.interrupted = Some(signal),
             EventKind::Finished => self.finished = true,
-            EventKind::Phase { .. } | EventKind::Step { failure: None, .. } => {}
+            EventKind::Phase { .. }
+            | EventKind::Refined { .. }
+            | EventKind::Step { failure: None, .. } => {}
         }
     }
 

@@ -147,6 +147,7 @@ impl Draft {
                     with: overlay(&own.with),
                     before: own.before,
                     place: pattern.place.clone(),
+                    sweeps: pattern::sweeps(&pattern.kind),
                 });
                 kinds.push((pattern, kind));
             }
@@ -258,7 +259,6 @@ impl Draft {
         let seed = self.plan.seed;
         let mut turn = Turn {
             index: 0,
-            count: trials,
             shift: shift(seed, &case.id),
             few,
         };
@@ -302,11 +302,9 @@ impl Draft {
     }
 }
 
-/// The offset of a case's sweep, less than one step of its grid.
-fn shift(seed: Seed, case: &CaseId) -> u32 {
-    // The remainder favours small offsets by less than one in 10^12.
-    let drawn = seed.stream(&["sweep", &case.0]).next_u64() % u64::from(pattern::SWEEP_END_PPM);
-    u32::try_from(drawn).expect("a remainder is less than its divisor, which is a u32")
+/// Where a case's sweep begins.
+fn shift(seed: Seed, case: &CaseId) -> u64 {
+    seed.stream(&["sweep", &case.0]).next_u64()
 }
 
 fn planned(scenario: &Scenario, row: &ScenarioRow) -> Result<PlannedScenario, PlanError> {

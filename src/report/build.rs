@@ -5,6 +5,7 @@ use super::exit::{self, Exit, ExitRules};
 use super::index::{self, Index};
 use super::latency::Latencies;
 use super::notes;
+use super::sweep;
 use super::tightness;
 use super::timeline::{self, Focus};
 use super::words;
@@ -43,6 +44,7 @@ pub fn build(
     judgement: &Judgement,
     options: &BuildOptions,
 ) -> Report {
+    let plan = &*history.carried_out(plan);
     let context = Context {
         plan,
         history,
@@ -220,6 +222,7 @@ impl Context<'_> {
             tightness: judged.tightness.as_ref().map(|tightness| {
                 tightness::report(tightness, scenario.map(|scenario| &scenario.target))
             }),
+            sweep: judged.sweep.as_ref().map(sweep::report),
             latency: latency.report(),
         };
         (report, latency)

@@ -204,6 +204,7 @@ mod tests {
             effects: Vec::new(),
             spread_ns: None,
             tightness: None,
+            sweep: None,
         };
         Judgement {
             cases: vec![case],

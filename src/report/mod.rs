@@ -15,6 +15,7 @@ mod latency;
 mod notes;
 #[cfg(test)]
 mod sample;
+mod sweep;
 mod tightness;
 mod timeline;
 mod words;
@@ -231,6 +232,9 @@ pub struct CaseReport {
     /// How tight its releases were, where it is a burst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tightness: Option<TightnessReport>,
+    /// What was answered along its axis, where it is a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepReport>,
     /// Latency by population: `first replay refused held closing`.
     pub latency: BTreeMap<String, Latency>,
 }
@@ -309,6 +313,50 @@ pub struct ReleaseReport {
     /// The smallest first gap of its keys that overlapped, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_gap_ns: Option<u64>,
+}
+
+/// What a sweep showed along the axis of its offsets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// H.
+    pub h_us: u64,
+    /// Where the answers change; absent where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<EdgeReport>,
+    /// The axis in words.
+    pub words: String,
+    /// One for each trial, by offset, at most 500.
+    pub points: Vec<PointReport>,
+}
+
+/// Where the answers of a sweep change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeReport {
+    /// After the first attempt.
+    pub at_us: u64,
+    /// What most were answered before it: see [`PointReport::outcome`].
+    pub before: String,
+    /// What most were answered after it.
+    pub after: String,
+}
+
+/// One trial of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointReport {
+    /// The trial.
+    pub trial: u32,
+    /// How long after the first attempt the second was to leave.
+    pub planned_us: u64,
+    /// How long after it it left.
+    pub offset_us: u64,
+    /// How it was answered: `in_progress waited replayed executed refused failed
+    /// silent`.
+    pub outcome: String,
+    /// Whether the trial had power.
+    pub powered: bool,
+    /// The largest count of an effect that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<f64>,
 }
 
 /// The pattern of a case.

@@ -7,14 +7,14 @@ use crate::history::{
     Observation, Offset, Part, Reading, ResponseFacts, Round, RunHeader, Settled, Timing,
 };
 use crate::oracle::{
-    CaseJudgement, ControlJudgement, EffectTally, Evidence, Finding, Ground, Judgement,
-    Release as OneRelease, Tightness, TrialCounts, Verdict, Window,
+    CaseJudgement, ControlJudgement, EffectTally, Evidence, Finding, Ground, Judgement, Point,
+    Release as OneRelease, Sweep, Tightness, TrialCounts, Verdict, Window,
 };
 use crate::plan::{
-    Attempt, Auth, Body, Case, CaseId, Connection, Contract, Effect, Expectation, Extraction,
-    Fault, HoldPoint, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Operation, Overlay,
-    PatternTag, Place, Plan, PlannedScenario, Release, Request, Retry, Role, Salt, Seed, Target,
-    Template, Tls, Trial, TrialId, Until, Variant,
+    Attempt, Auth, Body, Case, CaseId, Connection, Contract, Edge, Effect, Expectation, Extraction,
+    Fault, HoldPoint, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Observed, Operation,
+    Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, Retry, Role, Salt, Seed,
+    Seen, Target, Template, Tls, Trial, TrialId, Until, Variant,
 };
 use crate::stats::Summary;
 use serde_json::json;
@@ -138,6 +138,7 @@ fn case(id: &str, kind: Kind, shown: &str, attempts: u32) -> Case {
         with: Overlay::default(),
         before: Vec::new(),
         place: place(4),
+        sweeps: false,
     }
 }
 
@@ -320,6 +321,28 @@ pub(super) fn history() -> History {
     }
 }
 
+/// A replay sweeps over nothing: this is here for its members.
+fn sweep() -> Sweep {
+    Sweep {
+        h_ns: 20_000_000,
+        points: vec![Point {
+            observed: Observed {
+                trial: TrialId(40),
+                offset_ns: 10_200_000,
+                seen: Seen::InProgress,
+                powered: true,
+            },
+            planned_ns: 10_000_000,
+            effects: Some(1.0),
+        }],
+        edge: Some(Edge {
+            at_ns: 12_000_000,
+            before: Seen::InProgress,
+            after: Seen::Replayed,
+        }),
+    }
+}
+
 pub(super) fn tightness() -> Tightness {
     Tightness {
         spread_ns: Summary::of(vec![110_000]).unwrap(),
@@ -389,6 +412,7 @@ pub(super) fn judgement() -> Judgement {
         effects: Vec::new(),
         spread_ns: None,
         tightness: None,
+        sweep: None,
     };
     Judgement {
         verdict: Verdict::Fail,
@@ -411,6 +435,7 @@ pub(super) fn judgement() -> Judgement {
             },
             CaseJudgement {
                 bound: Some(0.776),
+                sweep: Some(sweep()),
                 effects: vec![tally(&[("1", 2)])],
                 ..case(1, "replay-3", Verdict::Pass, counts(2, 0))
             },
