@@ -24,6 +24,9 @@ const REPLACEMENTS_MAX: usize = 3;
 /// So much longer than planned may an ending be awaited.
 const ENDING_GRACE: Duration = Duration::from_secs(1);
 
+/// So much is read at one time.
+const BUFFER: usize = 16 * 1024;
+
 /// An attempt on a connection of its own, complete up to the hold point.
 #[derive(Debug)]
 pub struct Prepared {
@@ -265,7 +268,14 @@ impl<'a> Course<'a> {
     }
 
     async fn run(&mut self) -> Stop {
-        let mut buffer = vec![0_u8; 16 * 1024];
+        let mut buffer = std::mem::take(&mut self.connection.buffer);
+        buffer.resize(BUFFER, 0);
+        let stop = self.go(&mut buffer).await;
+        self.connection.buffer = buffer;
+        stop
+    }
+
+    async fn go(&mut self, buffer: &mut [u8]) -> Stop {
         let mut alarm = pin!(sleep_until(
             self.instant(self.due().unwrap_or(self.started))
         ));
@@ -435,12 +445,18 @@ impl<'a> Course<'a> {
             ended: Offset(ended),
             gave_up: gave_up.filter(|at| *at < ended).map(Offset),
         };
-        let Connection { wire, id, served } = self.connection;
+        let Connection {
+            wire,
+            id,
+            served,
+            buffer,
+        } = self.connection;
         let connection = if reusable {
             Some(Connection {
                 wire,
                 id,
                 served: served + 1,
+                buffer,
             })
         } else {
             if self.sending.fault == Fault::None {

@@ -138,12 +138,18 @@ pub enum EventKind {
         attempts: u32,
         /// Whether the releasing thread had real-time priority.
         real_time: bool,
-        /// Over how many connections, where several attempts share one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        connections: Option<u32>,
-        /// How many bytes left in all, where several attempts share a connection.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
+        /// Over how many connections, each released by one write; 0 where that
+        /// was not recorded.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        connections: u32,
+        /// Bytes of the largest of these writes, TLS included; 0 where that was
+        /// not recorded. More than a segment holds (1460 bytes on most networks)
+        /// arrives in several.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        bytes: u32,
+        /// Whether the target's process stood still meanwhile (`--hold-pid`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stood_still: bool,
     },
     /// A request of an operation was exchanged.
     Exchange(Box<Exchange>),
@@ -191,6 +197,15 @@ pub enum EventKind {
     },
     /// The run is through: the last event of a complete record.
     Finished,
+}
+
+/// Whether a number can be left out of the stored form.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a planned trial was not run.

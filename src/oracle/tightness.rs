@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 
 /// The payload of one TCP segment on most networks, in bytes: what exceeds it
 /// leaves in more than one (`transport.md` section 2).
-const SEGMENT: u64 = 1460;
+const SEGMENT: u32 = 1460;
 
 impl Hearing<'_, '_> {
     /// How tight the releases of a burst were; `None` for any other pattern, and
@@ -68,9 +68,7 @@ impl Hearing<'_, '_> {
         }
         let connections: Vec<usize> = trials.iter().map(|trial| connections(trial)).collect();
         let facts = || trials.iter().filter_map(|trial| trial.released);
-        let sizes: Vec<(u64, u32)> = facts()
-            .filter_map(|released| Some((released.bytes?, released.connections?)))
-            .collect();
+        let sizes: Vec<u32> = facts().filter_map(|released| released.bytes).collect();
         Some(Tightness {
             spread_ns,
             first_gap_ns: Summary::of(gaps),
@@ -78,14 +76,8 @@ impl Hearing<'_, '_> {
                 connections.iter().min().copied().unwrap_or(0),
                 connections.iter().max().copied().unwrap_or(0),
             ),
-            over_one_segment: (!sizes.is_empty()).then(|| {
-                sizes
-                    .iter()
-                    .filter(|(bytes, connections)| {
-                        bytes.div_ceil(u64::from(*connections).max(1)) > SEGMENT
-                    })
-                    .count()
-            }),
+            over_one_segment: (!sizes.is_empty())
+                .then(|| sizes.iter().filter(|bytes| **bytes > SEGMENT).count()),
             real_time: facts().filter(|released| released.real_time).count(),
             window: window(&smallest),
             serialised_ns: apart::at_a_time(

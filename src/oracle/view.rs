@@ -68,10 +68,8 @@ pub(crate) struct TrialView<'a> {
 pub(crate) struct Released {
     /// Whether the releasing thread had real-time priority.
     pub(crate) real_time: bool,
-    /// Over how many connections, where the record says so.
-    pub(crate) connections: Option<u32>,
-    /// How many bytes left, where the record says so.
-    pub(crate) bytes: Option<u64>,
+    /// Bytes of the largest write; `None` where the record does not say.
+    pub(crate) bytes: Option<u32>,
 }
 
 /// What happened for one instance of a trial.
@@ -142,7 +140,6 @@ impl<'a> View<'a> {
             EventKind::Released {
                 spread_ns,
                 real_time,
-                connections,
                 bytes,
                 ..
             } => {
@@ -150,8 +147,7 @@ impl<'a> View<'a> {
                     trial.spread_ns = Some(trial.spread_ns.unwrap_or(0).max(*spread_ns));
                     trial.released = Some(Released {
                         real_time: *real_time,
-                        connections: *connections,
-                        bytes: *bytes,
+                        bytes: (*bytes > 0).then_some(*bytes),
                     });
                 }
             }

@@ -261,8 +261,9 @@ pub(super) fn history() -> History {
             spread_ns: 110_000,
             attempts: 10,
             real_time: false,
-            connections: None,
-            bytes: None,
+            connections: 0,
+            bytes: 0,
+            stood_still: false,
         },
     )];
     let attempt = |trial, exchange: Exchange| {

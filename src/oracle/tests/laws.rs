@@ -192,8 +192,9 @@ fn events() -> impl Strategy<Value = Event> {
             spread_ns,
             attempts: 2,
             real_time: false,
-            connections: None,
-            bytes: None,
+            connections: 0,
+            bytes: 0,
+            stood_still: false,
         }),
         1 => (0_usize..3, select(vec![Stage::Setup, Stage::Before, Stage::Cleanup])).prop_map(
             |(scenario, stage)| EventKind::Step {

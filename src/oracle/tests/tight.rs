@@ -7,7 +7,7 @@ use crate::plan::Kind;
 
 /// A burst with these trials, each released within 2 ms, over the lines' own
 /// connections.
-fn tightness(trials: &[&[&str]], real_time: bool, bytes: Option<u64>) -> Option<Tightness> {
+fn tightness(trials: &[&[&str]], real_time: bool, bytes: Option<u32>) -> Option<Tightness> {
     let mut world = World::orders().with_controls();
     world.add_case(Kind::Burst, std::iter::empty());
     for lines in trials {
@@ -18,8 +18,9 @@ fn tightness(trials: &[&[&str]], real_time: bool, bytes: Option<u64>) -> Option<
                 spread_ns: 2_000_000,
                 attempts: 2,
                 real_time,
-                connections: bytes.map(|_| 1),
-                bytes,
+                connections: bytes.map_or(0, |_| 1),
+                bytes: bytes.unwrap_or(0),
+                stood_still: false,
             },
         );
     }
