@@ -10,10 +10,10 @@ use super::progress::Progress;
 use super::stop::{self, Asked, Signal};
 use super::terminal::Terminal;
 use crate::codes::Diagnosis;
-use crate::engine::{self, GoOn, Notice, Options, Rounds, Stop};
+use crate::engine::{self, GoOn, Guide, Notice, Options, Rounds, Stop};
 use crate::history::{History, Redactor};
 use crate::oracle::{self, JudgeOptions, Judgement, Verdict};
-use crate::plan::{Plan, Salt, Seed};
+use crate::plan::{Plan, Salt, Seed, refine};
 use crate::probe::HostPolicy;
 use crate::record::{Folder, RecordError, Writer, run_id};
 use crate::report::{self, BuildOptions, Report, exit_code};
@@ -293,6 +293,10 @@ fn run(
         Some(most) if failures(&judged, history, strict) >= most => GoOn::No,
         Some(_) | None => GoOn::Yes,
     };
+    let guide = Guide {
+        after_round: Box::new(after_round),
+        refine: Box::new(|history, wave| refine(plan, &oracle::axes(plan, history), wave)),
+    };
     let ran = runtime.block_on(async {
         let asked = stop::listen(terminal).context("failed to listen for signals")?;
         let mut first = asked.clone();
@@ -306,7 +310,7 @@ fn run(
         });
         tokio::select! {
             biased;
-            history = engine::run(Arc::clone(plan), options, observer, after_round) => {
+            history = engine::run(Arc::clone(plan), options, observer, guide) => {
                 history.map(|history| Ran::Through(Box::new(history))).map_err(|error| anyhow!(error))
             }
             signal = stop::asked_to_leave(asked) => Ok(Ran::Left(signal)),

@@ -25,12 +25,12 @@ pub use crate::delivery::Process;
 use crate::delivery::Equipment;
 use crate::history::{Event, EventKind, History, Phase, Redactor, RunHeader, Stage};
 use crate::plan::Scope;
-use crate::plan::{Each, Plan, Salt};
+use crate::plan::{Each, Plan, Role, Salt, Trial, TrialId};
 use crate::probe::HostPolicy;
 use serde_json_path::JsonPath;
 use session::{RunNames, Session};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 use steps::For;
 use tokio::sync::watch;
 use world::{Recorder, RunContext, World};
@@ -164,8 +164,83 @@ pub enum GoOn {
     No,
 }
 
-/// Runs a plan. `observer` is told of every event as it comes; `after_round` is
-/// asked after each round but the last, with everything so far.
+/// Which of the trials that are next run with other attempts, by what happened.
+pub type Refine<'g> = Box<dyn FnMut(&History, &[TrialId]) -> Vec<Trial> + Send + 'g>;
+
+/// Who is asked while a run goes on: the engine judges nothing itself.
+pub struct Guide<'g> {
+    /// Asked after each round but the last, with everything so far.
+    pub after_round: Box<dyn FnMut(&History) -> GoOn + Send + 'g>,
+    /// Asked before the later trials of sweeps, with what sweeps showed so far and
+    /// the trials that are next: which of them run with other attempts.
+    pub refine: Refine<'g>,
+}
+
+impl std::fmt::Debug for Guide<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Guide").finish_non_exhaustive()
+    }
+}
+
+/// A guide, and what it is told beside the events.
+struct Asking<'g> {
+    header: RunHeader,
+    guide: Guide<'g>,
+}
+
+impl Asking<'_> {
+    fn after_round(&mut self, run: &RunContext) -> GoOn {
+        let history = self.history(run.recorder.events());
+        (self.guide.after_round)(&history)
+    }
+
+    /// Gives the trials of a wave (by index in the plan) their offsets.
+    fn refine(&mut self, run: &RunContext, wave: &[usize]) {
+        let plan = &run.plan;
+        let sweeps = |trial: &Trial| match trial.role {
+            Role::Case(case) => plan.cases.get(case).is_some_and(|case| case.sweeps),
+            Role::WarmUp | Role::Control(_) => false,
+        };
+        let next: Vec<TrialId> = wave
+            .iter()
+            .map(|index| &plan.trials[*index])
+            .filter(|trial| sweeps(trial))
+            .map(|trial| trial.id)
+            .collect();
+        if next.is_empty() {
+            return;
+        }
+        let of_sweeps: BTreeSet<TrialId> = plan
+            .trials
+            .iter()
+            .filter(|trial| sweeps(trial))
+            .map(|trial| trial.id)
+            .collect();
+        let events = run.recorder.events_that(|event| {
+            matches!(event.kind, EventKind::Measured { .. })
+                || event.trial.is_some_and(|id| of_sweeps.contains(&id))
+        });
+        let history = self.history(events);
+        for trial in (self.guide.refine)(&history, &next) {
+            let index = wave
+                .iter()
+                .find(|index| plan.trials[**index].id == trial.id);
+            if let Some(index) = index {
+                run.refine(*index, trial);
+            }
+        }
+    }
+
+    fn history(&self, events: Vec<Event>) -> History {
+        History {
+            header: self.header.clone(),
+            events,
+        }
+    }
+}
+
+/// Runs a plan. `observer` is told of every event as it comes; `guide` is asked in
+/// between.
 ///
 /// # Errors
 /// [`EngineError`] only where it cannot be run at all; whatever the target does
@@ -174,7 +249,7 @@ pub async fn run(
     plan: Arc<Plan>,
     options: Options,
     observer: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
-    mut after_round: impl FnMut(&History) -> GoOn + Send,
+    guide: Guide<'_>,
 ) -> Result<History, EngineError> {
     let clock = Clock::start();
     let header = header(&plan, &options);
@@ -192,7 +267,9 @@ pub async fn run(
         salt: options.salt,
         redactor,
     });
+    let refined = plan.trials.iter().map(|_| OnceLock::new()).collect();
     let run = Arc::new(RunContext {
+        refined,
         budget: budget::Budget::new(options.caps, clock),
         recorder: Recorder::new(clock, observer),
         plan,
@@ -213,22 +290,18 @@ pub async fn run(
         // Whatever is wrong with one of them is known before anything is sent.
         worlds.push(World::new(&run, index, session)?);
     }
-    let history = |run: &RunContext| History {
-        header: header.clone(),
-        events: run.recorder.events(),
-    };
+    let mut asking = Asking { header, guide };
     let mut go_on = GoOn::Yes;
     let last = worlds.len().saturating_sub(1);
     for (position, world) in worlds.into_iter().enumerate() {
-        let ask = &mut |run: &RunContext| after_round(&history(run));
-        go_on = round::scenario(world, go_on, position < last, ask).await;
+        go_on = round::scenario(world, go_on, position < last, &mut asking).await;
     }
     if let Some(signal) = run.options.stop.requested() {
         let signal = signal.to_owned();
         run.recorder.record(None, EventKind::Interrupted { signal });
     }
     run.recorder.record(None, EventKind::Finished);
-    Ok(history(&run))
+    Ok(asking.history(run.recorder.events()))
 }
 
 /// The header of the history that a run with these options gives.

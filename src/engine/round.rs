@@ -5,10 +5,10 @@ use super::exchange::{Manner, Unit};
 use super::steps::For;
 use super::trial::Void;
 use super::world::{H, RunContext, World};
-use super::{GoOn, Rounds, clean_up};
+use super::{Asking, GoOn, Rounds, clean_up};
 use crate::contract::Outcome;
 use crate::history::{EventKind, Offset, Part, Phase, Round, SkipReason, Stage};
-use crate::plan::{Each, Role, Trial};
+use crate::plan::{Each, Role, Trial, waves};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Live {
 
 impl Live {
     fn planned<'w>(&self, world: &'w World) -> &'w Trial {
-        &world.run.plan.trials[self.trial]
+        world.run.trial(self.trial)
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn scenario(
     mut world: World,
     go_on: GoOn,
     more_follow: bool,
-    after_round: &mut (dyn FnMut(&RunContext) -> GoOn + Send),
+    asking: &mut Asking<'_>,
 ) -> GoOn {
     let run = Arc::clone(&world.run);
     let mine: Vec<usize> = (0..run.plan.trials.len())
@@ -68,7 +68,7 @@ pub(super) async fn scenario(
     let go_on = if set_up {
         look_at_the_whole(&world, Round::Before).await;
         let go_on = match controls(&world, &clean).await {
-            Ok(()) => rounds(&world, &cases, more_follow, after_round).await,
+            Ok(()) => rounds(&world, &cases, more_follow, asking).await,
             Err(why) => {
                 skip(&run, &cases, &why);
                 GoOn::Yes
@@ -83,7 +83,7 @@ pub(super) async fn scenario(
     phase(&world, Phase::Cleanup);
     clean_up(&world).await;
     if more_follow && go_on == GoOn::Yes {
-        after_round(&run)
+        asking.after_round(&run)
     } else {
         go_on
     }
@@ -143,7 +143,7 @@ async fn look_at_the_whole(world: &World, round: Round) {
 /// Why the scenario's cases cannot be run: no clean operation was answered.
 async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason> {
     let run = &world.run;
-    let planned = |trial: usize| &run.plan.trials[trial];
+    let planned = |trial: usize| run.trial(trial);
     let operations: BTreeSet<usize> = trials.iter().map(|t| planned(*t).operation).collect();
     let mut answered = trials.is_empty();
     for operation in operations {
@@ -195,7 +195,7 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
 /// for; what was set up for each is cleaned up.
 async fn warm_up(world: &Arc<World>, index: usize) {
     let run = &world.run;
-    let trial = &run.plan.trials[index];
+    let trial = run.trial(index);
     let started = run.clock.now();
     for instance in 0..trial.instances.len() {
         let left = WARM_UP.saturating_sub(run.clock.elapsed(started));
@@ -262,11 +262,11 @@ async fn rounds(
     world: &Arc<World>,
     trials: &[usize],
     more_follow: bool,
-    after_round: &mut (dyn FnMut(&RunContext) -> GoOn + Send),
+    asking: &mut Asking<'_>,
 ) -> GoOn {
     let run = &world.run;
     if world.run.options.rounds == Rounds::Scenario {
-        round(world, trials.to_vec()).await;
+        round(world, trials, asking).await;
         return GoOn::Yes;
     }
     let case_of = |trial: usize| match run.plan.trials[trial].role {
@@ -277,49 +277,70 @@ async fn rounds(
     let last = cases.last().copied();
     let mut go_on = GoOn::Yes;
     for case in cases {
-        let of_case = trials
+        let of_case: Vec<usize> = trials
             .iter()
             .copied()
             .filter(|t| case_of(*t) == case)
             .collect();
         if go_on == GoOn::No {
-            let of_case: Vec<usize> = of_case;
             skip(run, &of_case, &SkipReason::FailFast);
             continue;
         }
-        round(world, of_case).await;
+        round(world, &of_case, asking).await;
         if more_follow || Some(case) != last {
-            go_on = after_round(run);
+            go_on = asking.after_round(run);
         }
     }
     go_on
 }
 
-/// Trials in lanes, then everything that comes after them.
-async fn round(world: &Arc<World>, trials: Vec<usize>) {
-    if world.scenario().one_at_a_time() {
-        let total = trials.len();
-        for (done, trial) in trials.into_iter().enumerate() {
-            phase(world, Phase::Trials);
-            world
-                .run
-                .recorder
-                .progress(world.index, Phase::Trials, done, total);
-            let live = run_trials(world, vec![trial], 1).await;
-            after_trials(world, live).await;
-        }
-        return;
-    }
+/// Trials in lanes, then everything that comes after them. The later trials of sweeps
+/// wait for what the earlier ones are answered, but not for their effects.
+async fn round(world: &Arc<World>, trials: &[usize], asking: &mut Asking<'_>) {
+    let run = &world.run;
+    let total = trials.len();
+    let one_at_a_time = world.scenario().one_at_a_time();
+    let (mut done, mut all) = (0, Vec::new());
     phase(world, Phase::Trials);
-    let live = run_trials(world, trials, world.run.options.jobs.max(1)).await;
-    after_trials(world, live).await;
+    for (position, wave) in waves(&run.plan, trials).into_iter().enumerate() {
+        if position > 0 {
+            asking.refine(run, &wave);
+        }
+        let of_wave = wave.len();
+        if one_at_a_time {
+            for (place, trial) in wave.into_iter().enumerate() {
+                if done + place > 0 {
+                    phase(world, Phase::Trials);
+                }
+                run.recorder
+                    .progress(world.index, Phase::Trials, done + place, total);
+                let live = run_trials(world, vec![trial], 1, (0, 1)).await;
+                after_trials(world, live).await;
+            }
+        } else {
+            let lanes = run.options.jobs.max(1);
+            all.extend(run_trials(world, wave, lanes, (done, total)).await);
+        }
+        done += of_wave;
+    }
+    if !one_at_a_time {
+        all.sort_by_key(|live| live.trial);
+        after_trials(world, all).await;
+    }
 }
 
-async fn run_trials(world: &Arc<World>, trials: Vec<usize>, lanes: usize) -> Vec<Live> {
-    let total = trials.len();
+/// Runs trials, as many at a time as there are lanes; `done` of `total` of the round
+/// were run before.
+async fn run_trials(
+    world: &Arc<World>,
+    trials: Vec<usize>,
+    lanes: usize,
+    (done, total): (usize, usize),
+) -> Vec<Live> {
+    let lanes = lanes.min(trials.len());
     let queue = Arc::new(Mutex::new(trials.into_iter().enumerate()));
     let mut set = JoinSet::new();
-    for _ in 0..lanes.min(total) {
+    for _ in 0..lanes {
         let (world, queue) = (Arc::clone(world), Arc::clone(&queue));
         set.spawn(async move {
             let mut mine = Vec::new();
@@ -334,7 +355,7 @@ async fn run_trials(world: &Arc<World>, trials: Vec<usize>, lanes: usize) -> Vec
                 world
                     .run
                     .recorder
-                    .progress(world.index, Phase::Trials, position + 1, total);
+                    .progress(world.index, Phase::Trials, done + position + 1, total);
             }
         });
     }
@@ -349,9 +370,7 @@ async fn start(world: &Arc<World>, trial: usize) -> Option<Live> {
     let why = if run.stopped() {
         Some(SkipReason::Interrupted)
     } else {
-        run.budget
-            .commit(needed(world, &run.plan.trials[trial]))
-            .err()
+        run.budget.commit(needed(world, run.trial(trial))).err()
     };
     if let Some(why) = why {
         skip(run, &[trial], &why);
@@ -375,7 +394,7 @@ fn needed(world: &World, trial: &Trial) -> u64 {
 /// where it was skipped for its set-up.
 async fn begin(world: &Arc<World>, index: usize) -> Option<Live> {
     let run = &world.run;
-    let trial = &run.plan.trials[index];
+    let trial = run.trial(index);
     let mut live = Live {
         trial: index,
         units: (0..trial.instances.len())

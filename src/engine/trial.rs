@@ -161,6 +161,8 @@ impl World {
                     spread_ns: nanos(spread),
                     attempts: u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX),
                     real_time: releaser.is_realtime(),
+                    connections: 0,
+                    bytes: 0,
                     stood_still: released.stood_still,
                 },
             );

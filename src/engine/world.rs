@@ -14,7 +14,7 @@ use crate::plan::{Plan, PlannedScenario, Trial, TrialId};
 use crate::probe::{Client, ClientOptions};
 use serde_json_path::JsonPath;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -63,6 +63,17 @@ impl Recorder {
         });
     }
 
+    /// What was recorded so far and is wanted.
+    pub(crate) fn events_that(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .filter(|event| wanted(event))
+            .cloned()
+            .collect()
+    }
+
     /// Everything recorded so far.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events
@@ -75,6 +86,8 @@ impl Recorder {
 /// What all scenarios of a run share.
 pub(crate) struct RunContext {
     pub(crate) plan: Arc<Plan>,
+    /// One for each trial of the plan: what it runs as, where that was refined.
+    pub(crate) refined: Vec<OnceLock<Trial>>,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
@@ -86,6 +99,35 @@ pub(crate) struct RunContext {
 }
 
 impl RunContext {
+    /// A trial as it is to run.
+    pub(crate) fn trial(&self, index: usize) -> &Trial {
+        self.refined
+            .get(index)
+            .and_then(OnceLock::get)
+            .unwrap_or(&self.plan.trials[index])
+    }
+
+    /// Lets a trial that has not begun run with other attempts than were planned.
+    /// One that is not like the planned one in all else is left alone.
+    pub(crate) fn refine(&self, index: usize, trial: Trial) {
+        let planned = &self.plan.trials[index];
+        let same = Trial {
+            attempts: planned.attempts.clone(),
+            ..trial.clone()
+        } == *planned
+            && trial.attempts.len() == planned.attempts.len();
+        if !same {
+            return;
+        }
+        let attempts = trial.attempts.clone();
+        if self.refined[index].set(trial).is_ok() {
+            // Before anything of it is sent, so that a record that ends here still
+            // says what was meant.
+            self.recorder
+                .record(Some(planned.id), EventKind::Refined { attempts });
+        }
+    }
+
     /// Whether the run was asked to stop.
     pub(crate) fn stopped(&self) -> bool {
         self.options.stop.requested().is_some()

@@ -11,8 +11,10 @@ pub use exchange::{
 pub use observation::{Observation, ProbeFailure, Reading, Round, Settled};
 pub use redact::{Redactor, SHORTEST};
 
-use crate::plan::{Salt, Seed, TrialId};
+use crate::plan::{Attempt, Plan, Salt, Seed, TrialId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The version of the stored form. A reader refuses any other.
 pub const FORMAT: &str = "retrial.history/1";
@@ -38,6 +40,37 @@ pub struct History {
     pub header: RunHeader,
     /// What happened, in the order in which it was recorded.
     pub events: Vec<Event>,
+}
+
+impl History {
+    /// The plan as it was carried out: with the offsets that trials of sweeps were
+    /// given while the run went on. What does not fit the plan is left out.
+    pub fn carried_out<'p>(&self, plan: &'p Plan) -> Cow<'p, Plan> {
+        let refined: HashMap<TrialId, &Vec<Attempt>> = self
+            .events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Refined { attempts } => Some((event.trial?, attempts)),
+                _ => None,
+            })
+            .collect();
+        if refined.is_empty() {
+            return Cow::Borrowed(plan);
+        }
+        let mut plan = plan.clone();
+        for trial in &mut plan.trials {
+            if let Some(attempts) = refined.get(&trial.id) {
+                let fits = attempts.len() == trial.attempts.len()
+                    && attempts
+                        .iter()
+                        .all(|attempt| attempt.instance < trial.instances.len());
+                if fits {
+                    trial.attempts.clone_from(attempts);
+                }
+            }
+        }
+        Cow::Owned(plan)
+    }
 }
 
 /// Which run a history belongs to: the first line of `history.jsonl`.
@@ -105,6 +138,15 @@ pub enum EventKind {
         attempts: u32,
         /// Whether the releasing thread had real-time priority.
         real_time: bool,
+        /// Over how many connections, each released by one write; 0 where that
+        /// was not recorded.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        connections: u32,
+        /// Bytes of the largest of these writes, TLS included; 0 where that was
+        /// not recorded. More than a segment holds (1460 bytes on most networks)
+        /// arrives in several.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        bytes: u32,
         /// Whether the target's process stood still meanwhile (`--hold-pid`).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         stood_still: bool,
@@ -137,6 +179,12 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// A trial of a sweep was given other offsets, for what the trials before it
+    /// showed; it runs with these attempts in place of the planned ones.
+    Refined {
+        /// Its attempts.
+        attempts: Vec<Attempt>,
+    },
     /// A planned trial was not run.
     Skipped {
         /// Why.
@@ -149,6 +197,15 @@ pub enum EventKind {
     },
     /// The run is through: the last event of a complete record.
     Finished,
+}
+
+/// Whether a number can be left out of the stored form.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a planned trial was not run.

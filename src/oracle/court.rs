@@ -263,6 +263,8 @@ impl<'a, 'b> Court<'a, 'b> {
             },
             effects: Vec::new(),
             spread_ns: None,
+            tightness: None,
+            sweep: None,
         })
     }
 

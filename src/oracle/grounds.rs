@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::apart;
 use super::hearing::{Docket, Hearing};
 use super::power::{self, Lacks};
 use super::replay::Open;
@@ -280,13 +281,16 @@ impl Hearing<'_, '_> {
             .map(|(lacks, n)| (*lacks, *n))?;
         let how_many = words::of_trials(n as usize, docket.run);
         Some(match lacks {
-            Lacks::Overlap => (
-                Reason::NoOverlap,
-                format!(
-                    "{how_many} did not overlap, and {needed} must; make the operation slower, or \
-                     run more trials or more attempts"
-                ),
-            ),
+            Lacks::Overlap => {
+                let apart = docket.apart.words();
+                let operation = (self.case.scenario, self.case.operation);
+                let few = apart::at_a_time(self.court.view, operation)
+                    .map_or_else(String::new, |few| format!("; {}", few.words()));
+                (
+                    Reason::NoOverlap,
+                    format!("{how_many} did not overlap, and {needed} must: {apart}{few}"),
+                )
+            }
             Lacks::Fault => (
                 Reason::NoOverlap,
                 format!(

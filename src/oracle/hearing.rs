@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apart::Apart;
 use super::court::{Court, Habits, count};
 use super::effects::{self, Judged, State, Unequal};
 use super::power::{self, Lacks};
@@ -44,7 +45,10 @@ pub(crate) struct Docket {
     pub(crate) unclear: BTreeMap<(Reason, Option<usize>), (BTreeSet<TrialId>, String)>,
     pub(crate) open: BTreeMap<Open, BTreeSet<TrialId>>,
     pub(crate) lacking: BTreeMap<Lacks, u32>,
+    /// Why attempts did not overlap.
+    pub(crate) apart: Apart,
     pub(crate) powered: u32,
+    pub(crate) powered_trials: BTreeSet<TrialId>,
     pub(crate) run: u32,
     pub(crate) unclosed: u32,
     pub(crate) statuses: BTreeMap<u16, u32>,
@@ -122,6 +126,8 @@ impl<'a> Hearing<'a, '_> {
             },
             effects: self.tallies(places),
             spread_ns: self.spread(places),
+            tightness: self.tightness(places, &docket),
+            sweep: self.sweep(places),
         }
     }
 
@@ -133,8 +139,16 @@ impl<'a> Hearing<'a, '_> {
         docket.run += 1;
         let judged = &self.court.judged[place];
         match power::lacks(self.court.view, trial, self.case, judged) {
-            None => docket.powered += 1,
-            Some(lacks) => *docket.lacking.entry(lacks).or_default() += 1,
+            None => {
+                docket.powered += 1;
+                docket.powered_trials.insert(trial.trial.id);
+            }
+            Some(lacks) => {
+                *docket.lacking.entry(lacks).or_default() += 1;
+                if lacks == Lacks::Overlap {
+                    docket.apart.take(trial);
+                }
+            }
         }
         for broken in invariant::of_trial(self.scenario, trial, judged) {
             if let Some(scene) = self.court.scene(self.case, place, 0) {

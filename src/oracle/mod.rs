@@ -10,6 +10,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod apart;
 mod court;
 mod effects;
 mod explain;
@@ -22,16 +23,19 @@ mod power;
 mod replay;
 mod sanity;
 mod scene;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod tightness;
 pub mod verdict;
 mod view;
 mod words;
 
 pub use power::overlap;
+pub use sweep::axes;
 pub use verdict::{
     CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
-    TrialCounts, Verdict,
+    Point, Release, Sweep, Tightness, TrialCounts, Verdict, Window,
 };
 
 use crate::codes::Reason;
@@ -48,7 +52,8 @@ pub struct JudgeOptions {
 
 /// Judges everything that happened.
 pub fn judge(plan: &Plan, history: &History, options: JudgeOptions) -> Judgement {
-    let view = View::new(plan, history);
+    let plan = history.carried_out(plan);
+    let view = View::new(&plan, history);
     let court = court::Court::new(&view, options);
     let cases = court.cases();
     let grounds = cleanup_grounds(&view);

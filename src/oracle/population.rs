@@ -34,7 +34,7 @@ pub struct Sample {
 /// All latencies of a run that belong to a population: of the operation under
 /// the pattern in the trials of cases, and of the controls. Warm-up is left out.
 pub fn samples(plan: &Plan, history: &History) -> Vec<Sample> {
-    of_view(&View::new(plan, history))
+    of_view(&View::new(&history.carried_out(plan), history))
 }
 
 pub(crate) fn of_view(view: &View<'_>) -> Vec<Sample> {

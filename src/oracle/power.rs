@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::effects::Judged;
+use super::sweep;
 use super::view::{Delivery, TrialView, View, open_until};
 use crate::contract::Claim;
 use crate::history::{Exchange, Observation, Part, Reading, Round};
@@ -59,7 +60,13 @@ pub(crate) fn lacks(
                     || (0..trial.instances.len()).any(|instance| {
                         settled_late(trial, instance, &instances[instance], judged)
                     });
-            (!overlapped).then_some(Lacks::Overlap)
+            let past_the_edge = case.sweeps
+                && instances.iter().any(|deliveries| {
+                    sweep::planned_ns(deliveries)
+                        .zip(h_ns(view, case))
+                        .is_some_and(|(planned, h)| is_at_the_edge(planned, h))
+                });
+            (!overlapped && !past_the_edge).then_some(Lacks::Overlap)
         }
         Kind::CutRequest | Kind::CutResponse | Kind::Reset => {
             let h = view
@@ -67,7 +74,8 @@ pub(crate) fn lacks(
                 .map(|(p50, _)| Duration::from_micros(p50));
             let struck = instances.iter().enumerate().any(|(instance, deliveries)| {
                 deliveries.iter().any(|delivery| {
-                    struck(trial.fault(instance, delivery.exchange.part), delivery, h)
+                    let fault = trial.fault(instance, delivery.exchange.part);
+                    struck(fault, delivery, h) || (case.sweeps && came_late(fault, delivery, h))
                 })
             });
             (!struck).then_some(Lacks::Fault)
@@ -125,6 +133,35 @@ fn struck(fault: Fault, delivery: &Delivery<'_>, h: Option<Duration>) -> bool {
         }
         Fault::None | Fault::DropResponse | Fault::Timeout { .. } => false,
     }
+}
+
+/// Whether a reset of a sweep was planned so late that the answer may have been
+/// there, and it was: that is one side of the edge that the sweep looks for.
+fn came_late(fault: Fault, delivery: &Delivery<'_>, h: Option<Duration>) -> bool {
+    let (
+        Fault::Reset {
+            after: ResetPoint::RequestSent(moment),
+            ..
+        },
+        Some(h),
+    ) = (fault, h)
+    else {
+        return false;
+    };
+    let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    delivery.exchange.timing.first_in.is_some() && is_at_the_edge(ns(moment.resolve(h)), ns(h))
+}
+
+/// Whether an offset of a sweep lies at the end of the work, or behind it: from
+/// 80 % of H on. A second attempt need not find the first at work there; what it
+/// finds in front of the end or right after it is what the sweep asks for.
+fn is_at_the_edge(planned_ns: u64, h_ns: u64) -> bool {
+    planned_ns.saturating_mul(10) >= h_ns.saturating_mul(8)
+}
+
+fn h_ns(view: &View<'_>, case: &Case) -> Option<u64> {
+    view.h_us(case.scenario, case.operation)
+        .map(|(p50, _)| p50.saturating_mul(1_000))
 }
 
 /// Whether an effect was still missing after the last byte of a second attempt

@@ -1,7 +1,8 @@
 //! Verdicts and their order, findings and their evidence.
 
 use crate::codes::{Hazard, Reason, Severity};
-use crate::plan::{CaseId, TrialId};
+use crate::plan::{CaseId, Edge, Observed, TrialId};
+use crate::stats::Summary;
 use std::collections::BTreeMap;
 
 /// What is said of a case, or of a whole run. The order is how verdicts merge:
@@ -128,6 +129,84 @@ pub struct CaseJudgement {
     /// Median and largest release spread, in nanoseconds, where attempts were
     /// released together.
     pub spread_ns: Option<(u64, u64)>,
+    /// How tight its releases were, where it is a burst.
+    pub tightness: Option<Tightness>,
+    /// What was answered along its axis, where it is a sweep.
+    pub sweep: Option<Sweep>,
+}
+
+/// What a sweep showed along the axis of its offsets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// H in nanoseconds.
+    pub h_ns: u64,
+    /// One for each trial that ran, by offset.
+    pub points: Vec<Point>,
+    /// Where the answers change, if they do.
+    pub edge: Option<Edge>,
+}
+
+/// One trial of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// What came of it.
+    pub observed: Observed,
+    /// Where it was planned, in nanoseconds.
+    pub planned_ns: u64,
+    /// The largest count of an effect that was read last.
+    pub effects: Option<f64>,
+}
+
+/// How close together the attempts of a burst were released, all of it as seen
+/// from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tightness {
+    /// First to last write of a trial, in nanoseconds.
+    pub spread_ns: Summary,
+    /// First to second write of a key whose attempts overlapped, in nanoseconds;
+    /// `None` where no attempts did.
+    pub first_gap_ns: Option<Summary>,
+    /// The fewest and the most connections over which a trial was released.
+    pub connections: (usize, usize),
+    /// Trials in which more left over one connection than one segment holds;
+    /// `None` where the record does not say how much left.
+    pub over_one_segment: Option<usize>,
+    /// Trials that a thread with real-time priority released.
+    pub real_time: usize,
+    /// The smallest race window that the case would have found.
+    pub window: Window,
+    /// From one answer to the next, in nanoseconds, where the controls show that
+    /// the target answers one request at a time: a race can hardly show then.
+    pub serialised_ns: Option<u64>,
+    /// One for each trial that was released, in the order of the plan.
+    pub each: Vec<Release>,
+}
+
+/// The smallest race window that a case would have found at 95 % confidence, as
+/// released by us: the target's own time between two requests comes on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// So many nanoseconds; 0 where both attempts left in one write.
+    Ns(u64),
+    /// It cannot be told: fewer trials than any such claim needs.
+    TooFewTrials,
+    /// It cannot be told: in too many trials no attempts overlapped.
+    TooLittleOverlap,
+}
+
+/// One common release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// The trial.
+    pub trial: TrialId,
+    /// Whether the trial had power.
+    pub powered: bool,
+    /// First to last write, in nanoseconds.
+    pub spread_ns: u64,
+    /// The most attempts of one key that were open at one time.
+    pub overlap: usize,
+    /// The smallest first gap of its keys that overlapped, in nanoseconds.
+    pub first_gap_ns: Option<u64>,
 }
 
 /// What the controls of one operation showed.

@@ -57,8 +57,19 @@ pub(crate) struct TrialView<'a> {
     pub(crate) fate: Fate<'a>,
     /// Spread of its common release, in nanoseconds.
     pub(crate) spread_ns: Option<u64>,
+    /// What is known of that release.
+    pub(crate) released: Option<Released>,
     /// One for each instance of the trial.
     pub(crate) instances: Vec<InstanceView<'a>>,
+}
+
+/// What is known of a common release.
+#[derive(Clone, Copy)]
+pub(crate) struct Released {
+    /// Whether the releasing thread had real-time priority.
+    pub(crate) real_time: bool,
+    /// Bytes of the largest write; `None` where the record does not say.
+    pub(crate) bytes: Option<u32>,
 }
 
 /// What happened for one instance of a trial.
@@ -126,9 +137,18 @@ impl<'a> View<'a> {
                 self.measured
                     .insert((*scenario, *operation), (*h_p50_us, *h_p99_us));
             }
-            EventKind::Released { spread_ns, .. } => {
+            EventKind::Released {
+                spread_ns,
+                real_time,
+                bytes,
+                ..
+            } => {
                 if let Some(trial) = trial {
                     trial.spread_ns = Some(trial.spread_ns.unwrap_or(0).max(*spread_ns));
+                    trial.released = Some(Released {
+                        real_time: *real_time,
+                        bytes: (*bytes > 0).then_some(*bytes),
+                    });
                 }
             }
             EventKind::Step {
@@ -158,7 +178,9 @@ impl<'a> View<'a> {
             }
             EventKind::Interrupted { signal } => self.interrupted = Some(signal),
             EventKind::Finished => self.finished = true,
-            EventKind::Phase { .. } | EventKind::Step { failure: None, .. } => {}
+            EventKind::Phase { .. }
+            | EventKind::Refined { .. }
+            | EventKind::Step { failure: None, .. } => {}
         }
     }
 
@@ -178,6 +200,7 @@ impl<'a> TrialView<'a> {
             trial,
             fate: Fate::Absent,
             spread_ns: None,
+            released: None,
             instances: trial
                 .instances
                 .iter()

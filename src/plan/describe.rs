@@ -98,11 +98,12 @@ fn describe_scenario(text: &mut String, plan: &Plan, index: usize, trials: &[&Tr
     }
     for (case_index, case) in plan.cases.iter().enumerate() {
         if case.scenario == index {
-            let number = trials
+            let own: Vec<&Trial> = trials
                 .iter()
+                .copied()
                 .filter(|trial| trial.role == Role::Case(case_index))
-                .count();
-            line(text, "case", &case_line(case, number));
+                .collect();
+            line(text, "case", &case_line(case, &own));
         }
     }
     for effect in &scenario.effects {
@@ -146,16 +147,23 @@ fn controls(trials: &[&Trial], operation: usize) -> String {
     parts.join("; ")
 }
 
-fn case_line(case: &Case, trials: usize) -> String {
+fn case_line(case: &Case, trials: &[&Trial]) -> String {
+    let copies: BTreeSet<usize> = trials
+        .iter()
+        .map(|trial| trial.attempts.len() / trial.instances.len().max(1))
+        .collect();
+    let copies = match (copies.first(), copies.last()) {
+        (Some(few), Some(many)) if few < many => format!("{few} or {}", count(*many, "attempt")),
+        _ => count(case.pattern.attempts as usize, "attempt"),
+    };
     let keys = match case.pattern.keys {
         1 => String::new(),
         keys => format!(" of each of {keys} keys"),
     };
     format!(
-        "{}: {} with {}{keys}",
+        "{}: {} with {copies}{keys}",
         case.id,
-        count(trials, "trial"),
-        count(case.pattern.attempts as usize, "attempt"),
+        count(trials.len(), "trial"),
     )
 }
 

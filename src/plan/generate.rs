@@ -147,6 +147,7 @@ impl Draft {
                     with: overlay(&own.with),
                     before: own.before,
                     place: pattern.place.clone(),
+                    sweeps: pattern::sweeps(&pattern.kind),
                 });
                 kinds.push((pattern, kind));
             }
@@ -155,7 +156,8 @@ impl Draft {
         let first_trial = self.plan.trials.len();
         for (offset, (pattern, kind)) in kinds.iter().enumerate() {
             let trials = budget::trials(scenario, pattern, kind, self.options.trials);
-            self.case(first_case + offset, kind, trials)?;
+            let few = budget::alternates(pattern).then_some(budget::FEW_COPIES);
+            self.case(first_case + offset, kind, trials, few)?;
         }
         self.shuffle(first_trial);
         Ok(())
@@ -239,6 +241,7 @@ impl Draft {
         case_index: usize,
         kind: &PatternKind,
         trials: u32,
+        few: Option<u32>,
     ) -> Result<(), PlanError> {
         let keys = pattern::keys(kind);
         self.attempts = self.attempts.saturating_add(
@@ -256,8 +259,8 @@ impl Draft {
         let seed = self.plan.seed;
         let mut turn = Turn {
             index: 0,
-            count: trials,
             shift: shift(seed, &case.id),
+            few,
         };
         for index in 0..trials {
             turn.index = index;
@@ -299,11 +302,9 @@ impl Draft {
     }
 }
 
-/// The offset of a case's sweep, less than one step of its grid.
-fn shift(seed: Seed, case: &CaseId) -> u32 {
-    // The remainder favours small offsets by less than one in 10^12.
-    let drawn = seed.stream(&["sweep", &case.0]).next_u64() % u64::from(pattern::SWEEP_END_PPM);
-    u32::try_from(drawn).expect("a remainder is less than its divisor, which is a u32")
+/// Where a case's sweep begins.
+fn shift(seed: Seed, case: &CaseId) -> u64 {
+    seed.stream(&["sweep", &case.0]).next_u64()
 }
 
 fn planned(scenario: &Scenario, row: &ScenarioRow) -> Result<PlannedScenario, PlanError> {

@@ -8,6 +8,7 @@ mod expect;
 mod filter;
 mod generate;
 mod pattern;
+mod refine;
 pub mod seed;
 mod stored;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use describe::describe;
 pub use expect::same_value;
 pub use filter::Filter;
 pub use generate::{GenerateOptions, PlanError, generate};
+pub use refine::{Axis, Edge, Observed, Seen, edge, refine, waves};
 pub use seed::{Salt, Seed};
 pub use stored::PlanReadError;
 
@@ -123,6 +125,10 @@ pub struct Case {
     pub before: Vec<Step>,
     /// Where the pattern stands.
     pub place: Place,
+    /// Whether its trials sweep over the time inside the handler: those that come
+    /// later look where the earlier ones saw an edge ([`refine`]).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sweeps: bool,
 }
 
 /// The kinds of pattern.
@@ -201,7 +207,8 @@ pub struct PatternTag {
     pub label: Option<String>,
     /// What the terminal shows: `burst ×10`, `timeout 200 ms`, `drop response`.
     pub shown: String,
-    /// Attempts of each operation, closing retries not counted.
+    /// Attempts of each operation, closing retries not counted; the most, where
+    /// they differ from trial to trial.
     pub attempts: u32,
     /// Operations in one release.
     pub keys: u32,

@@ -2,6 +2,7 @@
 //! pattern in case ids and reports. It must not know how many trials there are
 //! of what, nor draw anything at random: its turn is handed in.
 
+use super::refine::SWEEP_END_PPM;
 use super::{
     Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind, Moment,
     PatternTag, Release, ResetPoint, Then, Variant,
@@ -9,19 +10,15 @@ use super::{
 use crate::scenario::{Pattern, PatternKind, ResetAfter, When};
 use std::time::Duration;
 
-/// The far end of a reset's sweep, in millionths of H (`language.md` section 14).
-pub(super) const SWEEP_END_PPM: u32 = 1_500_000;
-
 /// Which of a case's trials the attempts are for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
     /// Its index in the case, from 0.
     pub(super) index: u32,
-    /// How many trials the case has.
-    pub(super) count: u32,
-    /// The offset of the case's sweep: a share of one step of the grid, in
-    /// units of [`SWEEP_END_PPM`], less than that.
-    pub(super) shift: u32,
+    /// Where the case's sweep begins: a fraction of its length, in units of 2^-64.
+    pub(super) shift: u64,
+    /// The copies of a key in every other trial of a burst, where they differ.
+    pub(super) few: Option<u32>,
 }
 
 /// The pattern as plans and reports carry it.
@@ -98,6 +95,22 @@ pub(super) fn variants(pattern: &PatternKind) -> u32 {
     }
 }
 
+/// Whether the time inside the handler is swept, for the author gave none.
+pub(super) fn sweeps(pattern: &PatternKind) -> bool {
+    match pattern {
+        PatternKind::Stagger { gap, .. } => *gap == When::Sweep,
+        PatternKind::Timeout { after } => *after == TIMEOUT_DEFAULT,
+        PatternKind::Reset { after, .. } => *after == ResetAfter::Sweep,
+        PatternKind::Replay { .. }
+        | PatternKind::Burst { .. }
+        | PatternKind::DropResponse
+        | PatternKind::CutRequest { .. }
+        | PatternKind::CutResponse { .. }
+        | PatternKind::ChangedHeaders
+        | PatternKind::Reserialised => false,
+    }
+}
+
 /// The attempts of one trial, in the order of their release.
 pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
     match pattern {
@@ -105,7 +118,11 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
             one_after_the_other(copies(pattern), micros(*gap), connection(turn))
         }
         PatternKind::Burst { .. } => {
-            let mut attempts = together(copies(pattern), keys(pattern));
+            let copies = turn
+                .few
+                .filter(|_| has_few(turn.index))
+                .unwrap_or(copies(pattern));
+            let mut attempts = together(copies, keys(pattern));
             for attempt in &mut attempts {
                 attempt.connection = warmth(turn);
             }
@@ -113,15 +130,20 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
         }
         PatternKind::Stagger { gap, .. } => (0..copies(pattern))
             .map(|index| Attempt {
-                release: Release::At(times(*gap, index)),
+                release: Release::At(times(*gap, index, turn)),
                 ..clean(index + 1, 0)
             })
             .collect(),
         PatternKind::DropResponse => then_retry(Fault::DropResponse),
         PatternKind::Timeout { after } => {
             let (when, round) = in_turn(after, turn.index);
+            // Both kinds of socket are swept over the same times.
+            let both = Turn {
+                index: turn.index / 2,
+                ..turn
+            };
             then_retry(Fault::Timeout {
-                after: times(when, 1),
+                after: times(when, 1, both),
                 // Every time is tried with both before it is tried again.
                 then: if round % 2 == 0 {
                     Then::KeepOpen
@@ -138,10 +160,10 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
         }),
         PatternKind::Reset { after, end } => then_retry(Fault::Reset {
             after: match after {
-                ResetAfter::Sweep => ResetPoint::RequestSent(Moment::PpmOfH(sweep(turn))),
+                ResetAfter::Sweep => ResetPoint::RequestSent(times(When::Sweep, 1, turn)),
                 ResetAfter::RequestSent => ResetPoint::RequestSent(Moment::Us(0)),
                 ResetAfter::Answered => ResetPoint::Answered,
-                ResetAfter::At(when) => ResetPoint::RequestSent(times(*when, 1)),
+                ResetAfter::At(when) => ResetPoint::RequestSent(times(*when, 1, turn)),
             },
             end: *end,
         }),
@@ -238,6 +260,12 @@ fn warmth(turn: Turn) -> Connection {
     }
 }
 
+/// Whether it is the turn of few copies: half of the trials, and half of those
+/// that start cold (see [`warmth`]).
+fn has_few(index: u32) -> bool {
+    (index + index / 4) % 2 == 1
+}
+
 /// The member whose turn it is, and how often the list was gone through before.
 fn in_turn<T: Copy>(list: &[T], index: u32) -> (T, usize) {
     assert!(
@@ -248,20 +276,24 @@ fn in_turn<T: Copy>(list: &[T], index: u32) -> (T, usize) {
     (list[index % list.len()], index / list.len())
 }
 
-/// One point of a grid over [0, 150 %) of H that is shifted by less than a step:
-/// a window as wide as a step is surely hit, wherever it lies (`retry-safety.md`
-/// section 4.4).
+/// One point in [0, 120 %) of H. Each is the golden ratio further than the one
+/// before, round and round: however many there are, no gap between them is twice as
+/// wide as the mean, and none moves when there are more (`transport.md` section 5).
 fn sweep(turn: Turn) -> u32 {
-    let end = u64::from(SWEEP_END_PPM);
-    let count = u64::from(turn.count.max(1));
-    let at = (u64::from(turn.index) * end + u64::from(turn.shift)) / count;
-    u32::try_from(at.min(end)).expect("not above the end of the sweep, which is a u32")
+    // 2^64 / golden ratio.
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fraction = turn
+        .shift
+        .wrapping_add(u64::from(turn.index).wrapping_mul(GOLDEN));
+    let at = (u128::from(fraction) * u128::from(SWEEP_END_PPM)) >> 64;
+    u32::try_from(at).expect("less than the end of the sweep, which is a u32")
 }
 
-fn times(when: When, factor: u32) -> Moment {
+fn times(when: When, factor: u32, turn: Turn) -> Moment {
     match when {
         When::After(span) => Moment::Us(micros(span).saturating_mul(u64::from(factor))),
         When::ShareOfH(ppm) => Moment::PpmOfH(ppm.saturating_mul(factor)),
+        When::Sweep => Moment::PpmOfH(sweep(turn).saturating_mul(factor)),
     }
 }
 
@@ -338,7 +370,8 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
             parts
         }
         PatternKind::Stagger { attempts, gap } => match (*attempts, *gap) {
-            (3, When::ShareOfH(200_000)) => Vec::new(),
+            (3, When::Sweep) => Vec::new(),
+            (attempts, When::Sweep) => vec![number(&attempts)],
             (3, gap) => vec![when(gap, style)],
             (attempts, gap) => match style {
                 Style::Id => vec![format!("{attempts}x{}", when(gap, style))],
@@ -373,11 +406,7 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
 }
 
 /// Defaults of `language.md` section 14, *Time*: they are not spelt out in ids.
-const TIMEOUT_DEFAULT: [When; 3] = [
-    When::ShareOfH(100_000),
-    When::ShareOfH(500_000),
-    When::ShareOfH(900_000),
-];
+const TIMEOUT_DEFAULT: [When; 1] = [When::Sweep];
 const CUT_REQUEST_DEFAULT: [CutPoint; 3] = [
     CutPoint::Headers,
     CutPoint::Percent(50),
@@ -404,6 +433,7 @@ fn cut_point(point: CutPoint, style: Style) -> String {
 
 fn when(when: When, style: Style) -> String {
     match when {
+        When::Sweep => words("sweep", style),
         When::After(at) => span(at, style),
         When::ShareOfH(ppm) => {
             let mut percent = (ppm / 10_000).to_string();
@@ -446,8 +476,8 @@ mod tests {
     fn first(index: u32) -> Turn {
         Turn {
             index,
-            count: 12,
             shift: 0,
+            few: None,
         }
     }
 
@@ -494,7 +524,13 @@ mod tests {
                 "burst-5-last_byte",
                 "burst ×5 last byte",
             ),
-            (stagger(3, When::ShareOfH(200_000)), "stagger", "stagger"),
+            (stagger(3, When::Sweep), "stagger", "stagger"),
+            (stagger(5, When::Sweep), "stagger-5", "stagger ×5"),
+            (
+                stagger(3, When::ShareOfH(200_000)),
+                "stagger-20pct",
+                "stagger 20 %",
+            ),
             (
                 stagger(3, When::After(ms(20))),
                 "stagger-20ms",
@@ -612,6 +648,33 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_trials_have_few_copies_and_half_of_those_that_start_cold() {
+        let burst = PatternKind::Burst {
+            attempts: 10,
+            keys: 1,
+            hold: HoldPoint::Head,
+        };
+        let trials: Vec<(usize, bool)> = (0..40)
+            .map(|index| {
+                let turn = Turn {
+                    few: Some(2),
+                    ..first(index)
+                };
+                let attempts = attempts(&burst, turn);
+                (attempts.len(), attempts[0].connection == Fresh)
+            })
+            .collect();
+        let number = |copies, cold| {
+            trials
+                .iter()
+                .filter(|trial| **trial == (copies, cold))
+                .count()
+        };
+        assert_eq!([number(10, false), number(2, false)], [15, 15]);
+        assert_eq!([number(10, true), number(2, true)], [5, 5]);
+    }
+
+    #[test]
     fn every_fourth_burst_starts_cold() {
         let burst = PatternKind::Burst {
             attempts: 2,
@@ -634,48 +697,54 @@ mod tests {
 
     #[test]
     fn every_time_of_a_timeout_meets_both_kinds_of_socket() {
-        let timeout = PatternKind::Timeout {
-            after: TIMEOUT_DEFAULT.to_vec(),
+        let shares = [100_000, 500_000, 900_000];
+        let seen = |after: Vec<When>| {
+            let timeout = PatternKind::Timeout { after };
+            let mut seen: Vec<_> = (0..6)
+                .map(|index| match attempts(&timeout, first(index))[0].fault {
+                    Fault::Timeout {
+                        after: Moment::PpmOfH(ppm),
+                        then,
+                    } => (ppm, then == Then::Close),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            seen.sort_unstable();
+            (seen, variants(&timeout))
         };
-        let mut seen: Vec<_> = (0..6)
-            .map(|index| match attempts(&timeout, first(index))[0].fault {
-                Fault::Timeout {
-                    after: Moment::PpmOfH(ppm),
-                    then,
-                } => (ppm, then == Then::Close),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        seen.sort_unstable();
-        assert_eq!(
-            seen,
-            [
-                (100_000, false),
-                (100_000, true),
-                (500_000, false),
-                (500_000, true),
-                (900_000, false),
-                (900_000, true)
-            ]
-        );
-        assert_eq!(variants(&timeout), 6);
+        let both = |shares: [u32; 3]| {
+            shares
+                .into_iter()
+                .flat_map(|ppm| [(ppm, false), (ppm, true)])
+                .collect::<Vec<_>>()
+        };
+        let listed = seen(shares.map(When::ShareOfH).to_vec());
+        assert_eq!(listed, (both(shares), 6));
+        let mut swept = [0, 1, 2].map(|index| sweep(first(index)));
+        swept.sort_unstable();
+        assert_eq!(seen(TIMEOUT_DEFAULT.to_vec()), (both(swept), 2));
     }
 
     #[test]
-    fn a_sweep_has_one_point_in_each_step_of_its_grid() {
-        for shift in [0, 1, 700_000, SWEEP_END_PPM - 1] {
-            for count in [1, 8, 20, 60] {
-                let step = f64::from(SWEEP_END_PPM) / f64::from(count);
-                for index in 0..count {
-                    let at = sweep(Turn {
-                        index,
-                        count,
-                        shift,
-                    });
-                    assert!(at < SWEEP_END_PPM);
-                    let least = (step * f64::from(index)).floor();
-                    assert!(f64::from(at) >= least && f64::from(at) < least + step + 1.0);
-                }
+    fn a_sweep_leaves_no_gap_twice_as_wide_as_the_mean_however_many_there_are() {
+        for shift in [0, 1, 0x7000_0000_0000_0000, u64::MAX] {
+            for count in 1..=60_u32 {
+                let mut points: Vec<u32> = (0..count)
+                    .map(|index| {
+                        sweep(Turn {
+                            index,
+                            shift,
+                            few: None,
+                        })
+                    })
+                    .collect();
+                points.sort_unstable();
+                assert!(points.iter().all(|at| *at < SWEEP_END_PPM));
+                // The last and the first are neighbours, round the end.
+                let round = points[0] + SWEEP_END_PPM;
+                let gaps = points.windows(2).map(|two| two[1] - two[0]);
+                let widest = gaps.chain([round - points[points.len() - 1]]).max();
+                assert!(widest.unwrap() <= 2 * SWEEP_END_PPM / count + 1, "{count}");
             }
         }
     }

@@ -114,7 +114,8 @@ pub(super) fn trial(case: &CaseReport, evidence: &EvidenceReport) -> String {
         facts.push(format!("release spread {}", duration(spread)));
     }
     if let Some(overlap) = evidence.overlap {
-        facts.push(format!("overlap {overlap} of {}", case.pattern.attempts));
+        let attempts = evidence.attempts.unwrap_or(case.pattern.attempts);
+        facts.push(format!("overlap {overlap} of {attempts}"));
     }
     facts.join(", ")
 }

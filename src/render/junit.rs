@@ -90,6 +90,10 @@ fn test_case(case: &CaseReport, options: &RenderOptions) -> TestCase {
     if let Some(bound) = case.bound {
         test.add_property(property("bound", &format!("{bound:.4}")));
     }
+    if let Some(tightness) = &case.tightness {
+        test.add_property(property("releases", &tightness.releases));
+        test.add_property(property("race-window", &tightness.window));
+    }
     if let Some(finding) = case.findings.first() {
         test.add_property(property("reproduce", &finding.reproduce));
     }

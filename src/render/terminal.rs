@@ -28,6 +28,8 @@ pub(super) fn render(report: &Report, options: &RenderOptions) -> String {
         sections.push(header(&page, report));
         sections.push(table::lines(&page, report));
         sections.push(partly_powered(&page, report));
+        sections.push(tightness(&page, report));
+        sections.push(sweeps(&page, report, options.verbosity));
         sections.push(told_beside_a_pass(&page, report));
         sections.extend(unjudged(&page, report));
     }
@@ -97,6 +99,49 @@ fn partly_powered(page: &Page, report: &Report) -> Vec<String> {
         .flatten()
         .collect();
     few(page, &partly)
+}
+
+/// How tight the bursts were released, and how small a race window they would
+/// therefore have found.
+fn tightness(page: &Page, report: &Report) -> Vec<String> {
+    let told: Vec<String> = report
+        .cases
+        .iter()
+        .filter_map(|case| Some((case, case.tightness.as_ref()?)))
+        .map(|(case, tightness)| {
+            format!("{}: {}; {}", case.id, tightness.releases, tightness.window)
+        })
+        .collect();
+    few(page, &told)
+}
+
+/// Where the answers of sweeps change; with all words also where they do not, and
+/// every trial.
+fn sweeps(page: &Page, report: &Report, verbosity: Verbosity) -> Vec<String> {
+    let all = verbosity == Verbosity::Verbose;
+    let told: Vec<String> = report
+        .cases
+        .iter()
+        .filter_map(|case| Some((case, case.sweep.as_ref()?)))
+        .filter(|(_, sweep)| all || sweep.edge.is_some())
+        .map(|(case, sweep)| {
+            let points: Vec<String> = sweep
+                .points
+                .iter()
+                .filter(|_| all)
+                .map(|point| {
+                    let outcome = point.outcome.replace('_', " ");
+                    format!("{} {outcome}", duration(point.offset_us))
+                })
+                .collect();
+            if points.is_empty() {
+                format!("{}: {}", case.id, sweep.words)
+            } else {
+                format!("{}: {} ({})", case.id, sweep.words, points.join(", "))
+            }
+        })
+        .collect();
+    few(page, &told)
 }
 
 /// Findings that are worth knowing and fail nothing.

@@ -5,6 +5,8 @@ use super::exit::{self, Exit, ExitRules};
 use super::index::{self, Index};
 use super::latency::Latencies;
 use super::notes;
+use super::sweep;
+use super::tightness;
 use super::timeline::{self, Focus};
 use super::words;
 use super::{
@@ -42,6 +44,7 @@ pub fn build(
     judgement: &Judgement,
     options: &BuildOptions,
 ) -> Report {
+    let plan = &*history.carried_out(plan);
     let context = Context {
         plan,
         history,
@@ -216,6 +219,10 @@ impl Context<'_> {
                 p50: p50 / 1_000,
                 max: max / 1_000,
             }),
+            tightness: judged.tightness.as_ref().map(|tightness| {
+                tightness::report(tightness, scenario.map(|scenario| &scenario.target))
+            }),
+            sweep: judged.sweep.as_ref().map(sweep::report),
             latency: latency.report(),
         };
         (report, latency)
@@ -346,6 +353,7 @@ impl Context<'_> {
             events: evidence.events.clone(),
             release_spread_us: None,
             overlap: None,
+            attempts: None,
             key: String::new(),
             marker: String::new(),
             effect: None,
@@ -395,6 +403,10 @@ impl Context<'_> {
         report.overlap = case
             .filter(|case| case.pattern.kind.overlaps() && case.pattern.attempts > 1)
             .map(|_| index::overlap(&exchanges));
+        report.attempts = report.overlap.and_then(|_| {
+            let of_key = |attempt: &&crate::plan::Attempt| attempt.instance == evidence.instance;
+            u32::try_from(trial.attempts.iter().filter(of_key).count()).ok()
+        });
         let effect = Self::effect(finding, scenario, &exchanges, facts);
         let exceeded = effect.as_ref().is_some_and(|(_, exceeded)| *exceeded);
         report.effect = effect.map(|(effect, _)| effect);

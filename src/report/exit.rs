@@ -203,6 +203,8 @@ mod tests {
             trials: TrialCounts::default(),
             effects: Vec::new(),
             spread_ns: None,
+            tightness: None,
+            sweep: None,
         };
         Judgement {
             cases: vec![case],

@@ -36,6 +36,7 @@ impl<'a> Index<'a> {
                 EventKind::Skipped { why } => facts.skipped = Some(why),
                 EventKind::Phase { .. }
                 | EventKind::Measured { .. }
+                | EventKind::Refined { .. }
                 | EventKind::Step { .. }
                 | EventKind::Interrupted { .. }
                 | EventKind::Finished => {}

@@ -15,6 +15,8 @@ mod latency;
 mod notes;
 #[cfg(test)]
 mod sample;
+mod sweep;
+mod tightness;
 mod timeline;
 mod words;
 
@@ -227,6 +229,12 @@ pub struct CaseReport {
     /// Median and largest release spread, where attempts were released together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_spread_us: Option<Spread>,
+    /// How tight its releases were, where it is a burst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tightness: Option<TightnessReport>,
+    /// What was answered along its axis, where it is a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepReport>,
     /// Latency by population: `first replay refused held closing`.
     pub latency: BTreeMap<String, Latency>,
 }
@@ -239,6 +247,118 @@ pub struct Spread {
     pub max: u64,
 }
 
+/// How close together the attempts of a burst were released: measured in this run,
+/// on this side of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TightnessReport {
+    /// Trials that were released.
+    pub trials: u32,
+    /// First to last write of a trial, nanoseconds.
+    pub spread_ns: SummaryReport,
+    /// First to second write of a key whose attempts overlapped, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_gap_ns: Option<SummaryReport>,
+    /// What was spoken: `HTTP/1.1`, `HTTP/1.1 over TLS`.
+    pub protocol: String,
+    /// The fewest connections over which a trial was released.
+    pub connections_min: u32,
+    /// The most.
+    pub connections_max: u32,
+    /// Trials in which more than 1460 bytes left over one connection at once;
+    /// absent where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_one_segment_trials: Option<u32>,
+    /// Trials that a thread with real-time priority released.
+    pub real_time_trials: u32,
+    /// The smallest race window that would have been found at 95 % confidence, as
+    /// released by us, nanoseconds; `null` where it cannot be told.
+    pub window_ns: Option<u64>,
+    /// From one answer to the next, nanoseconds, where the target answers one
+    /// request at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serialised_ns: Option<u64>,
+    /// The releases in words.
+    pub releases: String,
+    /// The window in words.
+    pub window: String,
+    /// One for each trial, at most 500.
+    pub each: Vec<ReleaseReport>,
+}
+
+/// What is said of many measured values; its unit stands in the name of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryReport {
+    /// Number of values.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// Absent below 299 values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// The largest.
+    pub max: u64,
+}
+
+/// One common release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    /// The trial.
+    pub trial: u32,
+    /// Whether it had power.
+    pub powered: bool,
+    /// First to last write, nanoseconds.
+    pub spread_ns: u64,
+    /// The most attempts of one key that were open at one time.
+    pub overlap: u32,
+    /// The smallest first gap of its keys that overlapped, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_gap_ns: Option<u64>,
+}
+
+/// What a sweep showed along the axis of its offsets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// H.
+    pub h_us: u64,
+    /// Where the answers change; absent where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<EdgeReport>,
+    /// The axis in words.
+    pub words: String,
+    /// One for each trial, by offset, at most 500.
+    pub points: Vec<PointReport>,
+}
+
+/// Where the answers of a sweep change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeReport {
+    /// After the first attempt.
+    pub at_us: u64,
+    /// What most were answered before it: see [`PointReport::outcome`].
+    pub before: String,
+    /// What most were answered after it.
+    pub after: String,
+}
+
+/// One trial of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointReport {
+    /// The trial.
+    pub trial: u32,
+    /// How long after the first attempt the second was to leave.
+    pub planned_us: u64,
+    /// How long after it it left.
+    pub offset_us: u64,
+    /// How it was answered: `in_progress waited replayed executed refused failed
+    /// silent`.
+    pub outcome: String,
+    /// Whether the trial had power.
+    pub powered: bool,
+    /// The largest count of an effect that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<f64>,
+}
+
 /// The pattern of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatternReport {
@@ -249,7 +369,7 @@ pub struct PatternReport {
     /// What a table shows: `burst ×10`.
     #[serde(default)]
     pub shown: String,
-    /// Attempts of each operation.
+    /// Attempts of each operation; the most, where they differ from trial to trial.
     pub attempts: u32,
     /// Operations in one release.
     pub keys: u32,
@@ -350,6 +470,9 @@ pub struct EvidenceReport {
     /// The most attempts of one key that were open at one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<u32>,
+    /// The attempts of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// The key that was sent, shortened in the middle.
     #[serde(default)]
     pub key: String,

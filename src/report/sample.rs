@@ -7,15 +7,16 @@ use crate::history::{
     Observation, Offset, Part, Reading, ResponseFacts, Round, RunHeader, Settled, Timing,
 };
 use crate::oracle::{
-    CaseJudgement, ControlJudgement, EffectTally, Evidence, Finding, Ground, Judgement,
-    TrialCounts, Verdict,
+    CaseJudgement, ControlJudgement, EffectTally, Evidence, Finding, Ground, Judgement, Point,
+    Release as OneRelease, Sweep, Tightness, TrialCounts, Verdict, Window,
 };
 use crate::plan::{
-    Attempt, Auth, Body, Case, CaseId, Connection, Contract, Effect, Expectation, Extraction,
-    Fault, HoldPoint, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Operation, Overlay,
-    PatternTag, Place, Plan, PlannedScenario, Release, Request, Retry, Role, Salt, Seed, Target,
-    Template, Tls, Trial, TrialId, Until, Variant,
+    Attempt, Auth, Body, Case, CaseId, Connection, Contract, Edge, Effect, Expectation, Extraction,
+    Fault, HoldPoint, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Observed, Operation,
+    Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, Retry, Role, Salt, Seed,
+    Seen, Target, Template, Tls, Trial, TrialId, Until, Variant,
 };
+use crate::stats::Summary;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -137,6 +138,7 @@ fn case(id: &str, kind: Kind, shown: &str, attempts: u32) -> Case {
         with: Overlay::default(),
         before: Vec::new(),
         place: place(4),
+        sweeps: false,
     }
 }
 
@@ -259,6 +261,8 @@ pub(super) fn history() -> History {
             spread_ns: 110_000,
             attempts: 10,
             real_time: false,
+            connections: 0,
+            bytes: 0,
             stood_still: false,
         },
     )];
@@ -318,6 +322,47 @@ pub(super) fn history() -> History {
     }
 }
 
+/// A replay sweeps over nothing: this is here for its members.
+fn sweep() -> Sweep {
+    Sweep {
+        h_ns: 20_000_000,
+        points: vec![Point {
+            observed: Observed {
+                trial: TrialId(40),
+                offset_ns: 10_200_000,
+                seen: Seen::InProgress,
+                powered: true,
+            },
+            planned_ns: 10_000_000,
+            effects: Some(1.0),
+        }],
+        edge: Some(Edge {
+            at_ns: 12_000_000,
+            before: Seen::InProgress,
+            after: Seen::Replayed,
+        }),
+    }
+}
+
+pub(super) fn tightness() -> Tightness {
+    Tightness {
+        spread_ns: Summary::of(vec![110_000]).unwrap(),
+        first_gap_ns: Summary::of(vec![11_000]),
+        connections: (10, 10),
+        over_one_segment: Some(0),
+        real_time: 0,
+        window: Window::TooFewTrials,
+        serialised_ns: None,
+        each: vec![OneRelease {
+            trial: TrialId(31),
+            powered: true,
+            spread_ns: 110_000,
+            overlap: 10,
+            first_gap_ns: Some(11_000),
+        }],
+    }
+}
+
 pub(super) fn finding() -> Finding {
     Finding {
         hazard: Hazard::DuplicateEffectConcurrent,
@@ -367,6 +412,8 @@ pub(super) fn judgement() -> Judgement {
         trials,
         effects: Vec::new(),
         spread_ns: None,
+        tightness: None,
+        sweep: None,
     };
     Judgement {
         verdict: Verdict::Fail,
@@ -384,10 +431,12 @@ pub(super) fn judgement() -> Judgement {
                 findings: vec![finding()],
                 effects: vec![tally(&[("2", 1)])],
                 spread_ns: Some((110_000, 110_000)),
+                tightness: Some(tightness()),
                 ..case(0, "burst-10", Verdict::Fail, counts(1, 1))
             },
             CaseJudgement {
                 bound: Some(0.776),
+                sweep: Some(sweep()),
                 effects: vec![tally(&[("1", 2)])],
                 ..case(1, "replay-3", Verdict::Pass, counts(2, 0))
             },

@@ -153,6 +153,9 @@ pub enum When {
     After(Duration),
     /// So many millionths of H, the first-execution p50 of the control trials.
     ShareOfH(u32),
+    /// Another time in each trial, where the answers say that there is something to
+    /// be found: what stands for "the author gave no time".
+    Sweep,
 }
 
 /// What a pattern does on the wire, with its parameters.
@@ -236,7 +239,7 @@ impl Pattern {
 /// When a `reset` strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetAfter {
-    /// A sweep over 0 to 150 % of H, a point for each trial.
+    /// A sweep over 0 to 120 % of H, another time in each trial.
     Sweep,
     /// As soon as the request is sent.
     RequestSent,

@@ -46,18 +46,50 @@ pub fn clopper_pearson(k: u64, n: u64, confidence: f64) -> (f64, f64) {
     }
     let k = k.min(n);
     let tail = (1.0 - confidence) / 2.0;
-    // The lower bound is the rate that makes "k or more" just so unlikely, the
-    // upper bound the one that makes "k or fewer" so.
-    let low = match k {
-        0 => 0.0,
-        k => bisect(|p| 1.0 - at_most(k - 1, n, p) < tail),
-    };
     let high = if k == n {
         1.0
     } else {
         bisect(|p| at_most(k, n, p) > tail)
     };
-    (low, high)
+    (rate_of_so_many(k, n, tail), high)
+}
+
+/// The one-sided lower bound of the rate behind `k` of `n`, by Clopper and Pearson
+/// (1934): with this confidence the rate is at least so high. Without a trial it
+/// is 0.
+pub fn lower_bound(k: u64, n: u64, confidence: f64) -> f64 {
+    if n == 0 {
+        return 0.0;
+    }
+    rate_of_so_many(k.min(n), n, 1.0 - confidence)
+}
+
+/// Which of `n` measured values, counted from the smallest, is so large that of
+/// `n` more values of the same kind at least one is as small, with the probability
+/// `chance`; this holds with the confidence `confidence`, whatever the values'
+/// distribution. `None` where `n` is too small to say it of any.
+///
+/// The share of all values that are not above the k-th smallest of `n` has the
+/// distribution Beta(k, n - k + 1) (Wilks 1941; where values are equal it is only
+/// larger), so that it is at least `lower_bound(k, n, confidence)` with that
+/// confidence. If the share is p, then one of `n` is so small with the probability
+/// 1 - (1 - p)^n. The rank is the least k for which that reaches `chance`: it
+/// depends on `n` alone, not on what was measured, so that nothing is chosen by
+/// its result.
+pub fn rank_that_is_hit(n: u64, chance: f64, confidence: f64) -> Option<u64> {
+    (1..=n).find(|k| {
+        let share = lower_bound(*k, n, confidence);
+        let missed = to_f64(n) * (-share).ln_1p();
+        -missed.exp_m1() >= chance
+    })
+}
+
+/// The rate that makes `k` or more of `n` just so unlikely as `tail`.
+fn rate_of_so_many(k: u64, n: u64, tail: f64) -> f64 {
+    match k {
+        0 => 0.0,
+        k => bisect(|p| 1.0 - at_most(k - 1, n, p) < tail),
+    }
 }
 
 /// The rate at which a condition that holds for small rates ceases to hold.
@@ -170,6 +202,57 @@ mod tests {
         near(low, 0.025_f64.powf(0.1), 1e-12);
         near(high, 1.0, 0.0);
         assert_eq!(clopper_pearson(0, 0, 0.95), (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_one_sided_bound_is_that_of_twice_the_tail() {
+        for (k, n) in [(0, 10), (3, 10), (7, 100), (100, 100)] {
+            let (low, _) = clopper_pearson(k, n, 0.90);
+            near(lower_bound(k, n, 0.95), low, 1e-12);
+        }
+        // All of n: 0.05^(1/n). One of n: 1 - 0.95^(1/n).
+        near(lower_bound(5, 5, 0.95), 0.05_f64.powf(0.2), 1e-12);
+        near(lower_bound(1, 20, 0.95), 1.0 - 0.95_f64.powf(0.05), 1e-12);
+        near(lower_bound(9, 5, 0.95), lower_bound(5, 5, 0.95), 0.0);
+        near(lower_bound(0, 0, 0.95), 0.0, 0.0);
+    }
+
+    #[test]
+    fn ranks_that_are_hit_are_those_worked_out_by_hand() {
+        // 4 of 4: 1 - (1 - 0.05^(1/4))^4 = 0.923, too little; 5 of 5: 0.981.
+        for n in 0..5 {
+            assert_eq!(rank_that_is_hit(n, 0.95, 0.95), None, "{n}");
+        }
+        assert_eq!(rank_that_is_hit(5, 0.95, 0.95), Some(5));
+        // For large n the bound is that of a Poisson rate, which has to be 3.0 or
+        // more (1 - e^-3.0 = 0.95): 2.61 for six seen, 3.29 for seven.
+        for n in [100, 1_000, 50_000] {
+            assert_eq!(rank_that_is_hit(n, 0.95, 0.95), Some(7), "{n}");
+        }
+    }
+
+    #[test]
+    fn the_value_at_the_rank_is_hit_as_often_as_it_says() {
+        // A run of n values sets the claim, a second one is asked whether it has a
+        // value as small. Over many pairs the claim has to hold in 95 % at least.
+        use rand_chacha::ChaCha8Rng;
+        use rand_chacha::rand_core::{Rng, SeedableRng};
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        for n in [5_usize, 13, 42, 250] {
+            let rank = rank_that_is_hit(n as u64, 0.95, 0.95).unwrap();
+            let mut draw = |_| {
+                let mut run: Vec<u64> = (0..n).map(|_| random.next_u64()).collect();
+                run.sort_unstable();
+                run
+            };
+            let held = (0..2_000)
+                .filter(|pair| {
+                    let (claimed, asked) = (draw(*pair), draw(*pair));
+                    asked[0] <= claimed[usize::try_from(rank).unwrap() - 1]
+                })
+                .count();
+            assert!(held >= 1_900, "{n}: {held} of 2000");
+        }
     }
 
     #[test]

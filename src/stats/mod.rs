@@ -6,11 +6,14 @@
 
 mod binomial;
 mod histogram;
+mod summary;
 
 pub use binomial::{
-    clopper_pearson, samples_needed_for_quantile, supports_quantile, trials_needed, zero_of_n_bound,
+    clopper_pearson, lower_bound, rank_that_is_hit, samples_needed_for_quantile, supports_quantile,
+    trials_needed, zero_of_n_bound,
 };
 pub use histogram::{HistogramError, Latencies};
+pub use summary::Summary;
 
 /// The confidence of everything that is claimed without another number beside
 /// it (`retry-safety.md` section 4.2).

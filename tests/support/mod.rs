@@ -3,10 +3,10 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
-use retrial::engine::{self, Caps, GoOn, Options, Rounds, Stop};
+use retrial::engine::{self, Caps, GoOn, Guide, Options, Rounds, Stop};
 use retrial::history::History;
 use retrial::oracle::{self, JudgeOptions};
-use retrial::plan::{self, GenerateOptions, Plan, Salt, Seed};
+use retrial::plan::{self, GenerateOptions, Plan, Salt, Seed, refine};
 use retrial::probe::HostPolicy;
 use retrial::report::{self, BuildOptions, Report};
 use retrial::scenario::{self, SourceFile, Sources};
@@ -64,18 +64,33 @@ pub(crate) fn options(plan: &Plan, salt: u32) -> Options {
     }
 }
 
-/// Runs a scenario against a target, judges, reports.
-pub(crate) async fn run(text: &str, address: SocketAddr, seed: u64, salt: u32) -> Outcome {
+/// A plan and what came of it.
+pub(crate) struct Ran {
+    pub(crate) plan: Plan,
+    pub(crate) history: History,
+}
+
+/// Runs a scenario against a target.
+pub(crate) async fn history(text: &str, address: SocketAddr, seed: u64, salt: u32) -> Ran {
     let plan = plan(text, address, seed);
     let options = options(&plan, salt);
     let history = engine::run(
         Arc::new(plan.clone()),
         options,
         Arc::new(|_: engine::Notice<'_>| {}),
-        |_: &History| GoOn::Yes,
+        Guide {
+            after_round: Box::new(|_: &History| GoOn::Yes),
+            refine: Box::new(|history, wave| refine(&plan, &oracle::axes(&plan, history), wave)),
+        },
     )
     .await
     .expect("the run can be done");
+    Ran { plan, history }
+}
+
+/// Runs a scenario against a target, judges, reports.
+pub(crate) async fn run(text: &str, address: SocketAddr, seed: u64, salt: u32) -> Outcome {
+    let Ran { plan, history } = history(text, address, seed, salt).await;
     let judgement = oracle::judge(&plan, &history, JudgeOptions::default());
     let report = report::build(&plan, &history, &judgement, &BuildOptions::default());
     Outcome { plan, report }

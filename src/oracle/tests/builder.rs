@@ -263,6 +263,7 @@ impl World {
             with: Overlay::default(),
             before: Vec::new(),
             place: place(9),
+            sweeps: false,
         });
         for lines in trials {
             self.trial(Role::Case(index), Some(kind), &lines);

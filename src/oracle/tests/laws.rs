@@ -192,6 +192,8 @@ fn events() -> impl Strategy<Value = Event> {
             spread_ns,
             attempts: 2,
             real_time: false,
+            connections: 0,
+            bytes: 0,
             stood_still: false,
         }),
         1 => (0_usize..3, select(vec![Stage::Setup, Stage::Before, Stage::Cleanup])).prop_map(

@@ -5,6 +5,7 @@
 mod accuses;
 mod builder;
 mod laws;
+mod tight;
 mod withholds;
 
 use super::{CaseJudgement, Judgement, Verdict};

@@ -153,11 +153,11 @@ pub(crate) fn default_kind(kind: Kind) -> PatternKind {
         },
         Kind::Stagger => PatternKind::Stagger {
             attempts: 3,
-            gap: When::ShareOfH(200_000),
+            gap: When::Sweep,
         },
         Kind::DropResponse => PatternKind::DropResponse,
         Kind::Timeout => PatternKind::Timeout {
-            after: [100_000, 500_000, 900_000].map(When::ShareOfH).to_vec(),
+            after: vec![When::Sweep],
         },
         Kind::CutRequest => PatternKind::CutRequest {
             at: vec![
@@ -640,7 +640,7 @@ const SLOW: Duration = Duration::from_secs(5);
 fn warn_slow(cx: &mut Context<'_>, pattern: &Pattern, span: Span) {
     let absolute = |when: &When| match when {
         When::After(duration) => *duration,
-        When::ShareOfH(_) => Duration::ZERO,
+        When::ShareOfH(_) | When::Sweep => Duration::ZERO,
     };
     let wait = match &pattern.kind {
         PatternKind::Replay { attempts, gap } => gap.saturating_mul(attempts - 1),
