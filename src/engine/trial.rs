@@ -8,7 +8,7 @@ use crate::delivery::{Action, Step as WireStep, Volley};
 use crate::delivery::{Connection, Delivered, NotSent, Prepared};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
-    Attempt, Case, Connection as Where, Fault, HoldPoint, Release, ResetPoint, Role, Trial,
+    Attempt, Case, Connection as Where, CutPoint, Fault, HoldPoint, Release, ResetPoint, Role, Trial,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -330,6 +330,11 @@ impl World {
 fn strikes(fault: Fault) -> bool {
     match fault {
         Fault::None | Fault::DropResponse => false,
+        // Nothing of it leaves, so there is no instant to be ready for.
+        Fault::CutRequest {
+            at: CutPoint::Connect,
+            ..
+        } => false,
         Fault::CutRequest { .. }
         | Fault::CutResponse { .. }
         | Fault::Reset { .. }

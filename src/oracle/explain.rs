@@ -11,7 +11,7 @@ use super::view::Delivery;
 use super::words::{capital, duration, exist, list, number, spelled, statuses};
 use crate::codes::{Hazard, Severity};
 use crate::history::{Observation, Reading};
-use crate::plan::{Extraction, Fault, KeyPlace, Kind, TrialId};
+use crate::plan::{AnswerPoint, CutPoint, Ending, Extraction, Fault, KeyPlace, Kind, TrialId};
 
 /// What is known beyond the one proof.
 #[derive(Debug, Clone, Copy, Default)]
@@ -258,11 +258,11 @@ fn explanation(scene: &Scene<'_, '_>, proof: &Proof, summary: &str) -> String {
             }
         ),
         Clue::Truncated { .. } => format!(
-            "The connection was closed inside the first request, and no other request had been \
-             accepted; {summary}: the part that arrived was executed."
+            "The first request ended before it was whole, and no other request had been accepted; \
+             {summary}: the part that arrived was executed."
         ),
         Clue::Burned { .. } => format!(
-            "The connection was closed inside the first request, so nothing may have happened; \
+            "The first request ended before it was whole, so nothing may have happened; \
              {summary}. {}",
             answers(scene)
         ),
@@ -312,14 +312,11 @@ fn opening(scene: &Scene<'_, '_>) -> String {
             "The client gave up waiting and sent the request again while the first may have run"
                 .to_owned()
         }
-        Kind::CutRequest => {
-            "The connection was closed inside the first request, and the client sent the whole \
-             request again"
-                .to_owned()
-        }
-        Kind::CutResponse => {
-            "The connection was closed inside the first answer, and the client sent the request \
-             again"
+        Kind::CutRequest => cut_request(scene).to_owned(),
+        Kind::CutResponse => cut_response(scene).to_owned(),
+        Kind::Reset if scene.ending() == Some(Ending::Silence) => {
+            "The client fell silent after the request, with the connection left open, and sent \
+             the request again"
                 .to_owned()
         }
         Kind::Reset => {
@@ -338,6 +335,43 @@ fn opening(scene: &Scene<'_, '_>) -> String {
         }
         Kind::Reserialised => {
             "The request was sent again with other member order and white space".to_owned()
+        }
+    }
+}
+
+fn cut_request(scene: &Scene<'_, '_>) -> &'static str {
+    match scene.cut() {
+        Some((CutPoint::Connect, _)) => {
+            "The first attempt was lost before there was a connection, and the client sent the \
+             request again"
+        }
+        Some((CutPoint::FirstByte, _)) => {
+            "The first connection was lost before the first byte of the request, and the client \
+             sent the request again"
+        }
+        Some((_, Ending::Silence)) => {
+            "The client fell silent inside the first request, with the connection left open, and \
+             sent the whole request again"
+        }
+        Some((_, Ending::Fin | Ending::Rst | Ending::HalfClose)) | None => {
+            "The connection was closed inside the first request, and the client sent the whole \
+             request again"
+        }
+    }
+}
+
+fn cut_response(scene: &Scene<'_, '_>) -> &'static str {
+    match (scene.answer_cut_at(), scene.ending()) {
+        (Some(AnswerPoint::Whole), _) => {
+            "The first answer came whole, but the client lost it and sent the request again"
+        }
+        (_, Some(Ending::Silence)) => {
+            "The client stopped reading inside the first answer, with the connection left open, \
+             and sent the request again"
+        }
+        (_, Some(Ending::Fin | Ending::Rst | Ending::HalfClose) | None) => {
+            "The connection was closed inside the first answer, and the client sent the request \
+             again"
         }
     }
 }

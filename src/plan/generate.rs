@@ -6,7 +6,7 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
+    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
     Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
@@ -384,18 +384,33 @@ fn applied(kind: &PatternKind, operation: &Operation) -> Result<PatternKind, &'s
             Err("the request has no JSON body")
         }
         // What is cut "after the head" of a request without a body was sent whole.
-        PatternKind::CutRequest { at } if is_empty(body) => keep_points(
+        PatternKind::CutRequest { at, end } if is_empty(body) => keep_points(
             at,
-            |point| matches!(point, CutPoint::BeforeEnd(_)),
+            |point| match point {
+                CutPoint::Connect
+                | CutPoint::FirstByte
+                | CutPoint::Head(_)
+                | CutPoint::Bytes(_)
+                | CutPoint::BeforeEnd(_) => true,
+                CutPoint::Headers | CutPoint::Percent(_) | CutPoint::Body(_) => false,
+            },
             "the request has no body that could be cut",
         )
-        .map(|at| PatternKind::CutRequest { at }),
-        PatternKind::CutResponse { at } if operation.request.method == Method::Head => keep_points(
-            at,
-            |point| matches!(point, CutPoint::Headers),
-            "the answer has no body that could be cut",
-        )
-        .map(|at| PatternKind::CutResponse { at }),
+        .map(|at| PatternKind::CutRequest { at, end: *end }),
+        PatternKind::CutResponse { at, end } if operation.request.method == Method::Head => {
+            keep_points(
+                at,
+                |point| match point {
+                    AnswerPoint::Bytes(_)
+                    | AnswerPoint::StatusLine
+                    | AnswerPoint::Headers
+                    | AnswerPoint::Whole => true,
+                    AnswerPoint::Percent(_) | AnswerPoint::BeforeEnd(_) => false,
+                },
+                "the answer has no body that could be cut",
+            )
+            .map(|at| PatternKind::CutResponse { at, end: *end })
+        }
         _ => Ok(kind.clone()),
     }
 }
@@ -410,11 +425,11 @@ fn is_empty(body: &Body) -> bool {
     }
 }
 
-fn keep_points(
-    points: &[CutPoint],
-    keep: impl Fn(&CutPoint) -> bool,
+fn keep_points<T: Copy>(
+    points: &[T],
+    keep: impl Fn(&T) -> bool,
     otherwise: &'static str,
-) -> Result<Vec<CutPoint>, &'static str> {
+) -> Result<Vec<T>, &'static str> {
     let kept: Vec<_> = points.iter().copied().filter(|it| keep(it)).collect();
     if kept.is_empty() {
         Err(otherwise)

@@ -359,15 +359,21 @@ pub enum Fault {
     None,
     /// The answer is read whole, recorded, and hidden from the client.
     DropResponse,
-    /// The connection is closed inside the request.
+    /// The request ends before it is whole.
     CutRequest {
-        /// After what.
+        /// Where.
         at: CutPoint,
+        /// How. Before a connection there is nothing to end.
+        #[serde(default = "fin", skip_serializing_if = "is_fin")]
+        end: Ending,
     },
-    /// The connection is closed inside the answer.
+    /// The answer is read this far and no further.
     CutResponse {
-        /// After what.
-        at: CutPoint,
+        /// Where.
+        at: AnswerPoint,
+        /// How.
+        #[serde(default = "fin", skip_serializing_if = "is_fin")]
+        end: Ending,
     },
     /// The connection is ended after the request.
     Reset {
@@ -385,16 +391,84 @@ pub enum Fault {
     },
 }
 
-/// A place inside a message.
+impl Fault {
+    /// Whether the client falls silent and keeps its connection.
+    pub fn is_silent(self) -> bool {
+        match self {
+            Self::CutRequest { end, .. }
+            | Self::CutResponse { end, .. }
+            | Self::Reset { end, .. } => end == Ending::Silence,
+            Self::None | Self::DropResponse | Self::Timeout { .. } => false,
+        }
+    }
+}
+
+/// A place in a request, in the order of the wire; never its end, since what was
+/// sent whole was not cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CutPoint {
+    /// Before there is a connection: the attempt is lost on the client's side.
+    Connect,
+    /// On a connection (TLS included), before the first byte.
+    FirstByte,
+    /// After so many per cent of the head; at least one byte of it, never all.
+    Head(u8),
+    /// Right after the head.
+    Headers,
+    /// After so many per cent of the body.
+    Percent(u8),
+    /// After so many bytes of the body.
+    Body(u32),
+    /// After so many bytes, head and body counted together.
+    Bytes(u32),
+    /// So many bytes before the end.
+    BeforeEnd(u32),
+}
+
+/// How much of a request has left at a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Not a byte: nothing can have been executed.
+    Nothing,
+    /// Part of the head: no server that waits for its end starts a handler.
+    PartOfTheHead,
+    /// The head at least, or nobody knows without the request's length.
+    PartOfTheRequest,
+}
+
+impl CutPoint {
+    /// How much has left there.
+    pub fn sent(self) -> Sent {
+        match self {
+            Self::Connect | Self::FirstByte => Sent::Nothing,
+            Self::Head(_) => Sent::PartOfTheHead,
+            Self::Headers
+            | Self::Percent(_)
+            | Self::Body(_)
+            | Self::Bytes(_)
+            | Self::BeforeEnd(_) => Sent::PartOfTheRequest,
+        }
+    }
+}
+
+/// A place in an answer, in the order of the wire. Interim answers (1xx) are
+/// passed over, but their bytes count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerPoint {
+    /// After so many bytes, head and body counted together.
+    Bytes(u32),
+    /// Right after the status line.
+    StatusLine,
     /// Right after the head.
     Headers,
     /// After so many per cent of the body.
     Percent(u8),
     /// So many bytes before the end.
     BeforeEnd(u32),
+    /// Right after the answer: all of it has come, and the client never sees it.
+    Whole,
 }
 
 /// When a connection is ended.
@@ -417,6 +491,21 @@ pub enum Ending {
     Fin,
     /// With FIN in our direction only.
     HalfClose,
+    /// Not at all: from there on nothing is sent and nothing is read, for as long
+    /// as an attempt may take; only then it is closed.
+    Silence,
+}
+
+fn fin() -> Ending {
+    Ending::Fin
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_fin(ending: &Ending) -> bool {
+    *ending == Ending::Fin
 }
 
 /// What happens to the socket of a client that gave up.

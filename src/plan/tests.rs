@@ -128,9 +128,11 @@ fn profile(profile: Profile) -> Vec<Pattern> {
                 CutPoint::Percent(50),
                 CutPoint::BeforeEnd(1),
             ],
+            end: Ending::Fin,
         },
         PatternKind::CutResponse {
-            at: vec![CutPoint::Headers],
+            at: vec![AnswerPoint::Headers],
+            end: Ending::Fin,
         },
         sweep(),
         PatternKind::ChangedHeaders,
@@ -348,7 +350,7 @@ fn a_flow_puts_every_repeatable_operation_under_every_pattern() {
         .iter()
         .filter(|trial| trial.operation == 2)
         .filter_map(|trial| match trial.attempts[0].fault {
-            Fault::CutRequest { at } => Some(format!("{at:?}")),
+            Fault::CutRequest { at, .. } => Some(format!("{at:?}")),
             _ => None,
         })
         .collect();
@@ -378,6 +380,7 @@ fn a_listed_pattern_that_fits_no_operation_is_an_error() {
     scenario.patterns = vec![pattern(
         PatternKind::CutRequest {
             at: vec![CutPoint::Headers],
+            end: Ending::Fin,
         },
         8,
     )];
@@ -695,9 +698,28 @@ fn any_kind() -> impl Strategy<Value = PatternKind> {
         (1..1_500_000_u32).prop_map(When::ShareOfH)
     ];
     let point = prop_oneof![
+        Just(CutPoint::Connect),
+        Just(CutPoint::FirstByte),
+        (1..100_u8).prop_map(CutPoint::Head),
         Just(CutPoint::Headers),
         (1..100_u8).prop_map(CutPoint::Percent),
+        (1..9_u32).prop_map(CutPoint::Body),
+        (1..9_u32).prop_map(CutPoint::Bytes),
         (1..9_u32).prop_map(CutPoint::BeforeEnd)
+    ];
+    let place = prop_oneof![
+        (1..9_u32).prop_map(AnswerPoint::Bytes),
+        Just(AnswerPoint::StatusLine),
+        Just(AnswerPoint::Headers),
+        (1..100_u8).prop_map(AnswerPoint::Percent),
+        (1..9_u32).prop_map(AnswerPoint::BeforeEnd),
+        Just(AnswerPoint::Whole)
+    ];
+    let end = prop_oneof![
+        Just(Ending::Rst),
+        Just(Ending::Fin),
+        Just(Ending::HalfClose),
+        Just(Ending::Silence)
     ];
     prop_oneof![
         (1..5_u32, ms(0..50)).prop_map(|(attempts, gap)| PatternKind::Replay { attempts, gap }),
@@ -705,9 +727,10 @@ fn any_kind() -> impl Strategy<Value = PatternKind> {
         (1..5_u32, when.clone()).prop_map(|(attempts, gap)| PatternKind::Stagger { attempts, gap }),
         Just(PatternKind::DropResponse),
         proptest::collection::vec(when, 1..4).prop_map(|after| PatternKind::Timeout { after }),
-        proptest::collection::vec(point.clone(), 1..4)
-            .prop_map(|at| PatternKind::CutRequest { at }),
-        proptest::collection::vec(point, 1..4).prop_map(|at| PatternKind::CutResponse { at }),
+        (proptest::collection::vec(point, 1..4), end.clone())
+            .prop_map(|(at, end)| PatternKind::CutRequest { at, end }),
+        (proptest::collection::vec(place, 1..4), end)
+            .prop_map(|(at, end)| PatternKind::CutResponse { at, end }),
         Just(sweep()),
         Just(PatternKind::ChangedHeaders),
         Just(PatternKind::Reserialised),

@@ -817,6 +817,7 @@ mod tests {
         }
         attempts[0].fault = Fault::CutRequest {
             at: crate::plan::CutPoint::Percent(50),
+            end: crate::plan::Ending::Fin,
         };
         attempts[1].fault = Fault::Timeout {
             after: crate::plan::Moment::Us(5_000),

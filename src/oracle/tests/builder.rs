@@ -31,7 +31,7 @@ use crate::history::{
 };
 use crate::oracle::{JudgeOptions, Judgement, judge};
 use crate::plan::{
-    Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending, Expectation,
+    AnswerPoint, Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending, Expectation,
     Extraction, Fault, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Moment, Operation,
     Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, ResetPoint, Retry, Role,
     Row, Salt, Seed, Target, Template, Then, Tls, Trial, TrialId, Until, Variant,
@@ -417,11 +417,13 @@ impl Entries<'_> {
             }
             Some(Kind::CutRequest) if first => {
                 let at = CutPoint::Percent(50);
-                (Fault::CutRequest { at }, Variant::Same)
+                let end = Ending::Fin;
+                (Fault::CutRequest { at, end }, Variant::Same)
             }
             Some(Kind::CutResponse) if first => {
-                let at = CutPoint::Headers;
-                (Fault::CutResponse { at }, Variant::Same)
+                let at = AnswerPoint::Headers;
+                let end = Ending::Fin;
+                (Fault::CutResponse { at, end }, Variant::Same)
             }
             Some(Kind::Reset) if first => {
                 let after = ResetPoint::RequestSent(Moment::Us(5_000));
