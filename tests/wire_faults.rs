@@ -19,9 +19,7 @@ use retrial::delivery::{
 };
 use retrial::history::{ConnectFailure, End};
 use retrial::http::{Encoded, Limits, Request};
-use retrial::plan::{
-    AnswerPoint, CutPoint, Ending, Fault, HoldPoint, Moment, ResetPoint, Then,
-};
+use retrial::plan::{AnswerPoint, CutPoint, Ending, Fault, HoldPoint, Moment, ResetPoint, Then};
 use retrial::wire::{
     Action, AddressPolicy, Done, Endpoint, Epoch, FireError, Released, Releaser, Step, TlsOptions,
     Trust, Volley, connect, tls_config,
@@ -465,12 +463,7 @@ async fn a_release_that_the_kernel_does_not_take_whole_is_reported_and_arrives_w
     }
 }
 
-const ENDINGS: [Ending; 4] = [
-    Ending::Fin,
-    Ending::Rst,
-    Ending::HalfClose,
-    Ending::Silence,
-];
+const ENDINGS: [Ending; 4] = [Ending::Fin, Ending::Rst, Ending::HalfClose, Ending::Silence];
 
 /// When the simulated client is through, as [`Prepared::view`] tells it.
 type View = tokio::sync::watch::Receiver<Option<u64>>;
@@ -643,7 +636,9 @@ async fn a_cut_response_is_read_to_the_byte_and_ends_as_planned() {
                 assert!(delivered.fault_happened, "{what}");
                 assert!(delivered.connection.is_none());
                 assert_eq!(delivered.hidden, whole, "{what}");
-                let body = read.checked_sub(HEAD_LEN).map(|body| &b"0123456789"[..body]);
+                let body = read
+                    .checked_sub(HEAD_LEN)
+                    .map(|body| &b"0123456789"[..body]);
                 let answer = delivered.answer;
                 assert_eq!(answer.as_ref().map(|answer| answer.body.as_slice()), body);
                 assert!(answer.is_none_or(|answer| answer.complete == whole));

@@ -292,9 +292,7 @@ impl<'a> Course<'a> {
     /// Where the client fell silent: leaves the connection as it is until the attempt's time is over, or the peer is gone for good, and closes it then.
     async fn stay_silent(&self) {
         let gate = self.connection.wire.gate();
-        let silent = gate
-            .ended()
-            .filter(|ended| ended.ending == Ending::Silence);
+        let silent = gate.ended().filter(|ended| ended.ending == Ending::Silence);
         let Some(silent) = silent else {
             return;
         };

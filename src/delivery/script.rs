@@ -119,7 +119,7 @@ impl ReadUntil {
     pub fn next(self, reader: &Reader, came: u64) -> Option<usize> {
         const ONE: Option<usize> = Some(1);
         match self {
-            Self::Whole => Some(usize::MAX),
+            Self::Whole | Self::Cut(AnswerPoint::Whole) => Some(usize::MAX),
             Self::FirstByte => {
                 if came == 0 {
                     ONE
@@ -127,7 +127,6 @@ impl ReadUntil {
                     None
                 }
             }
-            Self::Cut(AnswerPoint::Whole) => Some(usize::MAX),
             Self::Cut(AnswerPoint::Bytes(bytes)) => {
                 let left = u64::from(bytes).saturating_sub(came);
                 usize::try_from(left).ok().filter(|left| *left > 0)
@@ -329,12 +328,20 @@ mod tests {
                 &sized,
                 head.len() + 9,
             ),
-            (ReadUntil::Cut(AnswerPoint::BeforeEnd(99)), &sized, head.len()),
+            (
+                ReadUntil::Cut(AnswerPoint::BeforeEnd(99)),
+                &sized,
+                head.len(),
+            ),
             (ReadUntil::Cut(AnswerPoint::Bytes(1)), &sized, 1),
             (ReadUntil::Cut(AnswerPoint::Bytes(20)), &sized, 20),
             (ReadUntil::Cut(AnswerPoint::StatusLine), &sized, 17),
             (ReadUntil::Cut(AnswerPoint::StatusLine), &interim, 25 + 17),
-            (ReadUntil::Cut(AnswerPoint::Headers), &interim, 25 + head.len()),
+            (
+                ReadUntil::Cut(AnswerPoint::Headers),
+                &interim,
+                25 + head.len(),
+            ),
             (ReadUntil::Cut(AnswerPoint::Headers), chunked, chunked_head),
             (
                 ReadUntil::Cut(AnswerPoint::Percent(50)),

@@ -6,7 +6,8 @@ use super::effects::{Excess, Judged, State};
 use super::view::{Delivery, TrialView, View};
 use crate::codes::Hazard;
 use crate::plan::{
-    AnswerPoint, Body, Case, CutPoint, Ending, Fault, Kind, PlannedScenario, Population, Sent, Then, TrialId,
+    AnswerPoint, Body, Case, CutPoint, Ending, Fault, Kind, PlannedScenario, Population, Sent,
+    Then, TrialId,
 };
 
 /// One instance of one trial of a case.

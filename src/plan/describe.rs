@@ -382,7 +382,12 @@ fn least_time(scenario: &PlannedScenario, trials: &[&Trial]) -> Duration {
         1
     };
     // A silent client stays for as long as an attempt may take.
-    let silent = |trial: &&&Trial| trial.attempts.iter().any(|attempt| attempt.fault.is_silent());
+    let silent = |trial: &&&Trial| {
+        trial
+            .attempts
+            .iter()
+            .any(|attempt| attempt.fault.is_silent())
+    };
     let silences = trials.iter().filter(silent).count();
     let side_by_side = if scenario.one_at_a_time() {
         silences

@@ -6,8 +6,8 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
-    Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
+    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;

@@ -3,8 +3,8 @@
 //! of what, nor draw anything at random: its turn is handed in.
 
 use super::{
-    AnswerPoint, Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind, Moment,
-    PatternTag, Release, ResetPoint, Then, Variant,
+    AnswerPoint, Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind,
+    Moment, PatternTag, Release, ResetPoint, Then, Variant,
 };
 use crate::scenario::{Pattern, PatternKind, ResetAfter, When};
 use std::time::Duration;

@@ -5,7 +5,10 @@ use super::{check, check_all, check_trials, last, told};
 use crate::codes::Severity;
 use crate::history::{EventKind, Reading, Round, Settled};
 use crate::oracle::{JudgeOptions, Verdict};
-use crate::plan::{Expectation, Invariant, JsonTemplate, Kind, Population, Threshold};
+use crate::plan::{
+    AnswerPoint, CutPoint, Ending, Expectation, Fault, Invariant, JsonTemplate, Kind, Moment,
+    Population, ResetPoint, Threshold,
+};
 
 #[test]
 fn an_excess_is_named_by_the_pattern_that_showed_it() {
@@ -57,6 +60,79 @@ fn an_excess_is_named_by_the_pattern_that_showed_it() {
             "fail partial-upload-executed",
         ),
     ]);
+}
+
+#[test]
+fn an_excess_is_named_by_where_and_how_the_fault_struck() {
+    let cut = |at, end| Fault::CutRequest { at, end };
+    let sent = ResetPoint::RequestSent(Moment::Us(5_000));
+    let nothing_left = "#1 0-0 refused; #2 1-26 201 b; >1 500-530 201 c; orders=2 excess";
+    let gone = "#1 0-5 gone; #2 6-26 201 b; >1 500-530 201 c; orders=2 excess";
+    for (kind, fault, trial, wanted) in [
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Connect, Ending::Fin),
+            nothing_left,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::FirstByte, Ending::Silence),
+            nothing_left,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Head(50), Ending::Rst),
+            gone,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Body(3), Ending::Silence),
+            gone,
+            "fail partial-upload-executed",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Bytes(300), Ending::HalfClose),
+            gone,
+            "fail partial-upload-executed",
+        ),
+        (
+            Kind::Reset,
+            Fault::Reset {
+                after: sent,
+                end: Ending::HalfClose,
+            },
+            gone,
+            "fail cancel-mid-handler",
+        ),
+        (
+            Kind::Reset,
+            Fault::Reset {
+                after: sent,
+                end: Ending::Silence,
+            },
+            gone,
+            "fail duplicate-effect-in-flight",
+        ),
+        (
+            Kind::CutResponse,
+            Fault::CutResponse {
+                at: AnswerPoint::Whole,
+                end: Ending::Rst,
+            },
+            "#1 0-20 201 a hidden; #2 21-40 201 b; >1 500-503 201 b; orders=2 excess",
+            "fail duplicate-effect-dropped-response",
+        ),
+    ] {
+        let world = World::orders()
+            .with_controls()
+            .with_case(kind, &[trial; 12]);
+        let judgement = world.with_first_fault(fault).judge();
+        assert_eq!(last(&judgement), wanted, "{fault:?}");
+    }
 }
 
 #[test]

@@ -31,10 +31,10 @@ use crate::history::{
 };
 use crate::oracle::{JudgeOptions, Judgement, judge};
 use crate::plan::{
-    AnswerPoint, Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending, Expectation,
-    Extraction, Fault, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Moment, Operation,
-    Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, ResetPoint, Retry, Role,
-    Row, Salt, Seed, Target, Template, Then, Tls, Trial, TrialId, Until, Variant,
+    AnswerPoint, Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending,
+    Expectation, Extraction, Fault, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Moment,
+    Operation, Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, ResetPoint,
+    Retry, Role, Row, Salt, Seed, Target, Template, Then, Tls, Trial, TrialId, Until, Variant,
 };
 
 /// A plan with its history while they are written.
@@ -317,6 +317,16 @@ impl World {
             trial,
             kind,
         });
+    }
+
+    /// With this fault at the first attempt of every trial of a case.
+    pub(super) fn with_first_fault(mut self, fault: Fault) -> Self {
+        for trial in &mut self.plan.trials {
+            if let (Role::Case(_), Some(first)) = (trial.role, trial.attempts.first_mut()) {
+                first.fault = fault;
+            }
+        }
+        self
     }
 
     pub(super) fn judge(&self) -> Judgement {
