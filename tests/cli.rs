@@ -115,7 +115,6 @@ fn what_later_versions_do_is_known_and_refused() {
         (&["run", "--failed", "x"], "--failed"),
         (&["run", "--full"], "--full"),
         (&["run", "--background", "5/s"], "--background"),
-        (&["run", "--hold-pid", "1"], "--hold-pid"),
         (&["run", "--proxy", "http://p"], "--proxy"),
         (&["run", "--cert", "c.pem"], "--cert"),
         (&["run", "--key-file", "k.pem"], "--key-file"),

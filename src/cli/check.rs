@@ -154,6 +154,7 @@ fn online(
         limits,
         hosts,
         keep: false,
+        hold: Vec::new(),
         max_failures: None,
         rules: ExitRules::default(),
         again: Vec::new(),

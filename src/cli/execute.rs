@@ -59,6 +59,8 @@ pub(crate) struct Job {
     pub(crate) hosts: HostPolicy,
     /// Whether clean-up is left out.
     pub(crate) keep: bool,
+    /// Processes that stand still around every burst.
+    pub(crate) hold: Vec<engine::Process>,
     /// After how many failed cases to stop.
     pub(crate) max_failures: Option<u32>,
     /// How the verdict becomes an exit code.
@@ -247,6 +249,7 @@ fn options(plan: &Plan, job: &Job) -> Asking {
         caps: job.limits.caps(hosts::only_loopback(plan)),
         jobs: job.limits.jobs.unwrap_or(JOBS) as usize,
         keep: job.keep,
+        hold: job.hold.clone(),
         rounds: if job.max_failures.is_some() {
             Rounds::Case
         } else {

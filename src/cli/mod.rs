@@ -16,6 +16,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod gallery;
+mod hold;
 mod hosts;
 mod init;
 mod limits;
@@ -74,6 +75,7 @@ fn dispatch(command: &Command, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::demo(args, terminal),
         Command::Completions(args) => completions::completions(args, terminal),
         Command::Man(args) => man::man(args, terminal),
+        Command::HoldGuard(args) => hold::hold_guard(args),
         Command::Replay(_) => Err(not_supported_yet("retrial replay")),
         Command::Shrink(_) => Err(not_supported_yet("retrial shrink")),
         Command::Sink(_) => Err(not_supported_yet("retrial sink")),

@@ -4,6 +4,7 @@ use super::args::{Net, RunArgs};
 use super::execute::{self, Ended, Job, Outcome, RunName};
 use super::exit_code::{Exit, ExitRules};
 use super::failure::{Failure, not_supported_yet};
+use super::hold::Held;
 use super::hosts;
 use super::limits::Limits;
 use super::load::{self, Purpose, Request};
@@ -96,6 +97,8 @@ fn go(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if Folder::open(&folder).is_ok() {
         return Err(execute::unrecorded(RecordError::HoldsRun(folder)));
     }
+    // Lives until the run is over.
+    let held = Held::open(&args.how.hold_pid, hosts::only_loopback(&plan))?;
     let job = Job {
         name,
         environment: args.values.environment.clone(),
@@ -105,6 +108,7 @@ fn go(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         limits,
         hosts,
         keep: args.safety.keep,
+        hold: held.processes.clone(),
         max_failures: if args.how.fail_fast {
             Some(1)
         } else {

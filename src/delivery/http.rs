@@ -27,6 +27,9 @@ const SILENT_LOOK: Duration = Duration::from_millis(20);
 /// So much longer than planned may an ending be awaited.
 const ENDING_GRACE: Duration = Duration::from_secs(1);
 
+/// So much is read at one time.
+const BUFFER: usize = 16 * 1024;
+
 /// An attempt on a connection of its own, complete up to the hold point.
 #[derive(Debug)]
 pub struct Prepared {
@@ -281,7 +284,10 @@ impl<'a> Course<'a> {
 
     /// Writes and reads until there is nothing more to do, silence included.
     async fn run(&mut self) -> Stop {
-        let stop = self.talk().await;
+        let mut buffer = std::mem::take(&mut self.connection.buffer);
+        buffer.resize(BUFFER, 0);
+        let stop = self.go(&mut buffer).await;
+        self.connection.buffer = buffer;
         if let (Stop::Complete, Some(ending)) = (&stop, self.script.at_end) {
             self.connection.wire.gate().end(ending);
         }
@@ -307,8 +313,7 @@ impl<'a> Course<'a> {
         gate.end(Ending::Fin);
     }
 
-    async fn talk(&mut self) -> Stop {
-        let mut buffer = vec![0_u8; 16 * 1024];
+    async fn go(&mut self, buffer: &mut [u8]) -> Stop {
         let mut alarm = pin!(sleep_until(
             self.instant(self.due().unwrap_or(self.started))
         ));
@@ -479,12 +484,18 @@ impl<'a> Course<'a> {
             ended: Offset(ended),
             gave_up: gave_up.filter(|at| *at < ended).map(Offset),
         };
-        let Connection { wire, id, served } = self.connection;
+        let Connection {
+            wire,
+            id,
+            served,
+            buffer,
+        } = self.connection;
         let connection = if reusable {
             Some(Connection {
                 wire,
                 id,
                 served: served + 1,
+                buffer,
             })
         } else {
             if self.sending.fault == Fault::None {

@@ -26,7 +26,7 @@ pub use http::{Prepared, prepare};
 pub use crate::http::{EncodeError, Encoded, Limits, Request};
 /// See above.
 pub use crate::wire::{
-    Action, AddressPolicy, Epoch, Marks, Step, TlsConfigError, TlsOptions, Trust, Volley,
+    Action, AddressPolicy, Epoch, Marks, Process, Step, TlsConfigError, TlsOptions, Trust, Volley,
     tls_config,
 };
 
@@ -44,8 +44,17 @@ impl Equipment {
     ///
     /// When the system gives no thread.
     pub fn start(epoch: Epoch) -> io::Result<Arc<Self>> {
+        Self::start_holding(epoch, Vec::new())
+    }
+
+    /// The same; these processes stand still around every burst.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start_holding(epoch: Epoch, processes: Vec<Process>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            releaser: Releaser::start(epoch)?,
+            releaser: Releaser::start_holding(epoch, processes)?,
             connections: AtomicU64::new(0),
         }))
     }
@@ -188,6 +197,7 @@ impl Target {
                 wire,
                 id: self.equipment.next_connection(),
                 served: 0,
+                buffer: Vec::new(),
             }),
             Err(error) => Err(self.not_sent(End::ConnectFailed(connect_failure(&error)))),
         }
@@ -208,6 +218,8 @@ pub struct Connection {
     wire: Wire,
     id: u64,
     served: u32,
+    /// What its attempts read into, kept from one to the next.
+    buffer: Vec<u8>,
 }
 
 impl Connection {

@@ -173,17 +173,22 @@ impl World {
             .as_ref()
             .filter(|answer| answer.complete)
             .map(|answer| facts::captures(&planned.capture, answer, json.as_ref()));
-        let mut session = unit.session.clone();
+        let mut learned = None;
         for (capture, value) in captured.iter().flat_map(|(found, _)| found) {
-            session.learn(&capture.name, value.clone(), capture.secret);
+            learned.get_or_insert_with(|| unit.session.clone()).learn(
+                &capture.name,
+                value.clone(),
+                capture.secret,
+            );
         }
+        let session = learned.as_ref().unwrap_or(&unit.session);
         let response = delivered.answer.as_ref().map(|answer| {
             self.lens.facts(
                 answer,
                 delivered.interim.clone(),
                 json.as_ref(),
                 planned.expect.as_ref(),
-                &session,
+                session,
             )
         });
         let exchange = Exchange {
@@ -205,9 +210,9 @@ impl World {
                 .past
                 .iter()
                 .any(|past| past.operation == operation && past.outcome == Outcome::Ok);
-        if first_ok {
-            // What the operation's first success says is what later operations
-            // and probes use.
+        // What the operation's first success says is what later operations and
+        // probes use.
+        if first_ok && let Some(session) = learned {
             unit.session = session;
         }
         unit.past.push(Past {

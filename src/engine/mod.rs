@@ -20,6 +20,8 @@ mod world;
 pub use budget::Caps;
 pub use clock::{Clock, wall_clock};
 
+pub use crate::delivery::Process;
+
 use crate::delivery::Equipment;
 use crate::history::{Event, EventKind, History, Phase, Redactor, RunHeader, Stage};
 use crate::plan::Scope;
@@ -64,6 +66,8 @@ pub struct Options {
     pub keep: bool,
     /// How much is run before the verdict so far is asked for.
     pub rounds: Rounds,
+    /// Processes of this machine that stand still around every burst.
+    pub hold: Vec<Process>,
     /// Asks the run to stop.
     pub stop: Stop,
 }
@@ -174,8 +178,9 @@ pub async fn run(
 ) -> Result<History, EngineError> {
     let clock = Clock::start();
     let header = header(&plan, &options);
-    let equipment = Equipment::start(crate::delivery::Epoch::new(clock.epoch()))
-        .map_err(EngineError::Thread)?;
+    let epoch = crate::delivery::Epoch::new(clock.epoch());
+    let equipment =
+        Equipment::start_holding(epoch, options.hold.clone()).map_err(EngineError::Thread)?;
     let scope = base_scope(&options);
     let redactor = Redactor::new(
         known_secrets(&plan, &options, &scope),

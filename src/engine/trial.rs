@@ -5,12 +5,13 @@ use super::exchange::{Manner, Unit, undelivered};
 use super::request::RequestError;
 use super::world::World;
 use crate::delivery::{Action, Step as WireStep, Volley};
-use crate::delivery::{Connection, Delivered, NotSent, Prepared};
+use crate::delivery::{Connection, Delivered, Encoded, NotSent, Prepared};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
     Attempt, Case, Connection as Where, CutPoint, Fault, HoldPoint, Release, ResetPoint, Role,
-    Trial,
+    Trial, Variant,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -76,10 +77,20 @@ impl World {
             .pace(u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX))
             .await;
         let mut arming = Vec::new();
+        let numbered = self.is_numbered(trial);
+        let mut copies: BTreeMap<(usize, Variant), Encoded> = BTreeMap::new();
         for attempt in &trial.attempts {
-            let manner = self.manner(trial, attempt, Some(hold));
-            let message =
-                self.encode(&units[attempt.instance].session, trial.operation, &manner)?;
+            let copy = (attempt.instance, attempt.variant);
+            let message = match copies.get(&copy) {
+                Some(message) if !numbered => message.clone(),
+                _ => {
+                    let manner = self.manner(trial, attempt, Some(hold));
+                    let session = &units[attempt.instance].session;
+                    let message = self.encode(session, trial.operation, &manner)?;
+                    copies.insert(copy, message.clone());
+                    message
+                }
+            };
             let sending = crate::delivery::Sending {
                 message,
                 fault: attempt.fault,
@@ -143,6 +154,7 @@ impl World {
                     spread_ns: nanos(spread),
                     attempts: u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX),
                     real_time: releaser.is_realtime(),
+                    stood_still: released.stood_still,
                 },
             );
         }

@@ -10,7 +10,7 @@ use crate::delivery::Limits;
 use crate::delivery::{AddressPolicy, TlsOptions, Trust, tls_config};
 use crate::delivery::{Connection, Equipment, Target, TargetOptions};
 use crate::history::{Event, EventKind, Offset, Phase};
-use crate::plan::{Plan, PlannedScenario, TrialId};
+use crate::plan::{Plan, PlannedScenario, Trial, TrialId};
 use crate::probe::{Client, ClientOptions};
 use serde_json_path::JsonPath;
 use std::collections::BTreeMap;
@@ -107,6 +107,8 @@ pub(crate) struct World {
     pub(crate) lens: Lens,
     /// The JSONPaths of the effects; `None` for those that hold expressions.
     pub(crate) paths: Vec<Option<JsonPath>>,
+    /// By operation, whether its attempts may differ by their number.
+    numbered: Vec<bool>,
     /// What run-wide steps found out; instances start from it.
     pub(crate) session: Session,
     /// H by operation.
@@ -144,6 +146,12 @@ impl Pool {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether `${{ attempt }}` may stand in it; where the word stands for something
+/// else, that only costs time.
+fn mentions_attempt(planned: &impl serde::Serialize) -> bool {
+    serde_json::to_string(planned).is_ok_and(|text| text.contains("attempt"))
 }
 
 /// Probes that are read at one time.
@@ -231,6 +239,14 @@ impl World {
                     .flatten()
             })
             .collect();
+        let numbered = scenario
+            .operations
+            .iter()
+            .map(|operation| {
+                mentions_attempt(&(&operation.request, &operation.key))
+                    || mentions_attempt(&scenario.target)
+            })
+            .collect();
         Ok(Self {
             run: Arc::clone(run),
             index,
@@ -238,6 +254,7 @@ impl World {
             client,
             lens: Lens::new(&scenario.contract),
             paths,
+            numbered,
             session,
             h: RwLock::default(),
             probing: Semaphore::new(PROBES_AT_ONCE),
@@ -250,6 +267,14 @@ impl World {
     /// The scenario.
     pub(crate) fn scenario(&self) -> &PlannedScenario {
         &self.run.plan.scenarios[self.index]
+    }
+
+    /// Whether the requests of a trial's attempts may differ by their number.
+    pub(crate) fn is_numbered(&self, trial: &Trial) -> bool {
+        self.numbered[trial.operation]
+            || self
+                .case_of(trial)
+                .is_some_and(|case| mentions_attempt(&case.with))
     }
 
     /// H of an operation; zero where nothing measured it.

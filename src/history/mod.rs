@@ -105,6 +105,9 @@ pub enum EventKind {
         attempts: u32,
         /// Whether the releasing thread had real-time priority.
         real_time: bool,
+        /// Whether the target's process stood still meanwhile (`--hold-pid`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stood_still: bool,
     },
     /// A request of an operation was exchanged.
     Exchange(Box<Exchange>),

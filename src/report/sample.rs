@@ -259,6 +259,7 @@ pub(super) fn history() -> History {
             spread_ns: 110_000,
             attempts: 10,
             real_time: false,
+            stood_still: false,
         },
     )];
     let attempt = |trial, exchange: Exchange| {

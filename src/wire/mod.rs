@@ -9,6 +9,7 @@ mod end;
 mod gate;
 mod os;
 mod release;
+mod standstill;
 mod tap;
 mod tls;
 
@@ -24,6 +25,7 @@ pub use connect::{AddressPolicy, ConnectError, Endpoint, Stage, Tls, connect};
 pub use end::{Ended, Ending};
 pub use gate::{Armed, FireError, Fired, FollowUp, FollowUpAction, Gate, GateIo};
 pub use release::{Action, Done, Released, Releaser, Step, Volley};
+pub use standstill::Process;
 pub use tap::{Epoch, Marks};
 pub use tls::{TlsConfigError, TlsOptions, Trust, tls_config};
 

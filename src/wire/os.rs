@@ -89,3 +89,97 @@ pub(super) fn sleep_precisely() {
         let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
     }
 }
+
+/// A handle of a process that stays with it, whoever gets its number later.
+#[derive(Debug)]
+pub(super) struct ProcessHandle(
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "there are no such handles here")
+    )]
+    std::os::fd::OwnedFd,
+);
+
+/// What a process is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Nothing: only whether it could be told is of interest.
+    Nothing,
+    /// To stand still.
+    Stop,
+    /// To go on.
+    GoOn,
+}
+
+/// Takes hold of a process.
+///
+/// # Errors
+///
+/// When there is none with that number, or the system has no such handles.
+pub(super) fn open_process(id: u32) -> std::io::Result<ProcessHandle> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::{FromRawFd as _, OwnedFd};
+        let id = libc::pid_t::try_from(id).map_err(|_| std::io::ErrorKind::NotFound)?;
+        #[expect(
+            unsafe_code,
+            reason = "there is no safe wrapper; no pointer is passed, and the descriptor that comes back is nobody else's"
+        )]
+        // SAFETY: `pidfd_open` takes two numbers; what it returns, if it is not negative, is a new descriptor that only this value owns.
+        let handle = unsafe {
+            let raw = libc::syscall(libc::SYS_pidfd_open, id, 0);
+            let raw = i32::try_from(raw).map_err(|_| std::io::ErrorKind::Other)?;
+            if raw < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(raw)
+        };
+        Ok(ProcessHandle(handle))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = id;
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+///
+/// When it is gone or may not be told.
+pub(super) fn signal_process(process: &ProcessHandle, signal: Signal) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let number = match signal {
+            Signal::Nothing => 0,
+            Signal::Stop => libc::SIGSTOP,
+            Signal::GoOn => libc::SIGCONT,
+        };
+        let nothing = std::ptr::null::<libc::siginfo_t>();
+        #[expect(
+            unsafe_code,
+            reason = "there is no safe wrapper; the descriptor is open because it is borrowed, and the pointer may be null"
+        )]
+        // SAFETY: `pidfd_send_signal` reads nothing through a null `siginfo_t`, and the descriptor is owned by `process`.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                process.0.as_raw_fd(),
+                number,
+                nothing,
+                0,
+            )
+        };
+        if status == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (process, signal);
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}

@@ -1,6 +1,6 @@
 //! One long-lived thread that does things to gates at precise instants, in a given order.
 //!
-//! One, because each release would otherwise cost a wake-up, and because several spinning threads starve the server that they race against. It sleeps until shortly before an instant and spins the rest.
+//! One, because each release would otherwise cost a wake-up, and because several spinning threads starve the server that they race against. It sleeps until shortly before an instant and spins the rest; where only the order of a release counts, and not its instant, it does not spin at all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::end::{Ended, Ending};
 use super::gate::{FireError, Fired, FollowUpAction, Gate};
 use super::os;
+use super::standstill::{Process, Standing};
 use super::tap::Epoch;
 
 /// So much of a wait is spun at most. More would take a core from the server.
@@ -79,6 +80,8 @@ pub struct Released {
     pub start: u64,
     /// One for each step, in the order in which they were handed in.
     pub steps: Vec<Done>,
+    /// Whether the processes that the releaser holds all stood still meanwhile; `false` where it holds none.
+    pub stood_still: bool,
 }
 
 impl Released {
@@ -132,6 +135,15 @@ impl Releaser {
     ///
     /// When the system gives no thread.
     pub fn start(epoch: Epoch) -> io::Result<Self> {
+        Self::start_holding(epoch, Vec::new())
+    }
+
+    /// The same; the thread stops these processes around every common release of several gates.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start_holding(epoch: Epoch, processes: Vec<Process>) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let (ready, started) = mpsc::channel();
         std::thread::Builder::new()
@@ -141,7 +153,7 @@ impl Releaser {
                 os::sleep_precisely();
                 // The starter waits for this; it can only be gone if it panicked.
                 let _ = ready.send(realtime);
-                Schedule::new(epoch).run(&inbox);
+                Schedule::new(epoch, processes).run(&inbox);
             })?;
         let realtime = started.recv().unwrap_or(false);
         Ok(Self {
@@ -215,6 +227,8 @@ struct Job {
     action: Action,
     /// Which step of which volley this is.
     place: Option<(u64, usize)>,
+    /// Whether its instant counts to the microsecond.
+    precise: bool,
     /// Until when a reset may be put off; set when it first is.
     reset_by: Option<u64>,
 }
@@ -223,12 +237,16 @@ struct Pending {
     start: u64,
     steps: Vec<Option<Done>>,
     open: usize,
+    /// Whether processes are to stand still meanwhile, and whether they did.
+    hold: bool,
+    stood_still: bool,
     report: oneshot::Sender<Released>,
 }
 
 /// What the thread has to do, ordered by instant and then by the order in which it came.
 struct Schedule {
     epoch: Epoch,
+    processes: Vec<Process>,
     jobs: BTreeMap<(u64, u64), Job>,
     pending: HashMap<u64, Pending>,
     sequence: u64,
@@ -236,9 +254,10 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(epoch: Epoch) -> Self {
+    fn new(epoch: Epoch, processes: Vec<Process>) -> Self {
         Self {
             epoch,
+            processes,
             jobs: BTreeMap::new(),
             pending: HashMap::new(),
             sequence: 0,
@@ -256,7 +275,8 @@ impl Schedule {
                 Err(TryRecvError::Disconnected) if self.jobs.is_empty() => return,
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
-            let Some(due) = self.jobs.first_key_value().map(|(key, _)| key.0) else {
+            let next = self.jobs.first_key_value();
+            let Some((due, precise)) = next.map(|(key, job)| (key.0, job.precise)) else {
                 match inbox.recv() {
                     Ok(order) => self.accept(order),
                     Err(mpsc::RecvError) => return,
@@ -264,7 +284,8 @@ impl Schedule {
                 continue;
             };
             let wait = Duration::from_nanos(due.saturating_sub(self.epoch.now_ns()));
-            if let Some(sleep) = wait.checked_sub(SPIN).filter(|sleep| !sleep.is_zero()) {
+            let spun = if precise { SPIN } else { Duration::ZERO };
+            if let Some(sleep) = wait.checked_sub(spun).filter(|sleep| !sleep.is_zero()) {
                 match inbox.recv_timeout(sleep) {
                     Ok(order) => self.accept(order),
                     Err(RecvTimeoutError::Timeout) => {}
@@ -287,6 +308,7 @@ impl Schedule {
                         gate,
                         action,
                         place: None,
+                        precise: true,
                         reset_by: None,
                     },
                 );
@@ -296,12 +318,16 @@ impl Schedule {
                 let id = self.volleys;
                 self.volleys += 1;
                 let open = volley.steps.len();
+                // Of steps that all belong to the start only their order counts.
+                let precise = volley.steps.iter().any(|step| !step.offset.is_zero());
                 self.pending.insert(
                     id,
                     Pending {
                         start,
                         steps: vec![None; open],
                         open,
+                        hold: !precise && open > 1 && !self.processes.is_empty(),
+                        stood_still: false,
                         report,
                     },
                 );
@@ -310,6 +336,7 @@ impl Schedule {
                         gate: step.gate,
                         action: step.action,
                         place: Some((id, index)),
+                        precise,
                         reset_by: None,
                     };
                     self.push(after(start, step.offset), job);
@@ -326,6 +353,27 @@ impl Schedule {
 
     /// Does everything that is due at `due`, back to back.
     fn run_due(&mut self, due: u64) {
+        let held = self
+            .jobs
+            .first_key_value()
+            .and_then(|(_, job)| job.place)
+            .map(|(id, _)| id)
+            .filter(|id| self.pending.get(id).is_some_and(|pending| pending.hold));
+        let Some(id) = held else {
+            return self.run_jobs(due);
+        };
+        let processes = std::mem::take(&mut self.processes);
+        {
+            let standing = Standing::of(&processes);
+            if let Some(pending) = self.pending.get_mut(&id) {
+                pending.stood_still = standing.all();
+            }
+            self.run_jobs(due);
+        }
+        self.processes = processes;
+    }
+
+    fn run_jobs(&mut self, due: u64) {
         while let Some(entry) = self.jobs.first_entry()
             && entry.key().0 <= due
         {
@@ -359,6 +407,7 @@ impl Schedule {
                             gate,
                             action,
                             place: None,
+                            precise: true,
                             reset_by: None,
                         },
                     );
@@ -389,6 +438,7 @@ impl Schedule {
             let _ = pending.report.send(Released {
                 start: pending.start,
                 steps,
+                stood_still: pending.stood_still,
             });
         }
     }

@@ -58,6 +58,7 @@ pub(crate) fn options(plan: &Plan, salt: u32) -> Options {
         },
         jobs: 8,
         keep: false,
+        hold: Vec::new(),
         rounds: Rounds::Scenario,
         stop,
     }

@@ -161,6 +161,9 @@ pub(crate) enum Command {
     /// Print the manual page
     #[command(after_help = "Examples:\n  retrial man | man -l -\n  retrial man --out man/man1")]
     Man(ManArgs),
+    /// Continue processes that a run held, should it be killed.
+    #[command(hide = true)]
+    HoldGuard(HoldGuardArgs),
     /// Known, and done by a later version.
     #[command(hide = true, disable_help_flag = true)]
     Replay(Anything),
@@ -432,6 +435,14 @@ pub(crate) struct DemoArgs {
     pub(crate) quirk: Vec<String>,
     #[arg(long, hide = true)]
     pub(crate) matrix: bool,
+}
+
+/// `retrial hold-guard`.
+#[derive(Debug, Args)]
+pub(crate) struct HoldGuardArgs {
+    /// Processes to continue once the input ends
+    #[arg(value_name = "PID", required = true)]
+    pub(crate) ids: Vec<u32>,
 }
 
 /// `retrial completions`.

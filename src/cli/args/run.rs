@@ -171,6 +171,16 @@ pub(crate) struct How {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub(crate) max_failures: Option<u32>,
+    /// Processes of a local target that stand still while a burst is laid, so
+    /// that it meets all of it at once (SIGSTOP, SIGCONT)
+    #[arg(
+        long,
+        value_name = "PID",
+        env = "RETRIAL_HOLD_PID",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u32).range(2..)
+    )]
+    pub(crate) hold_pid: Vec<u32>,
 }
 
 /// The way to the target.
@@ -288,8 +298,6 @@ pub(crate) struct Later {
     full: bool,
     #[arg(long, hide = true, env = "RETRIAL_BACKGROUND")]
     background: Option<String>,
-    #[arg(long, hide = true, env = "RETRIAL_HOLD_PID")]
-    hold_pid: Option<String>,
     #[arg(long, hide = true, env = "RETRIAL_PROXY")]
     proxy: Option<String>,
     #[arg(long, hide = true, env = "RETRIAL_CERT")]
@@ -317,7 +325,6 @@ impl Later {
             ("--failed", self.failed.is_some()),
             ("--full", self.full),
             ("--background", self.background.is_some()),
-            ("--hold-pid", self.hold_pid.is_some()),
             ("--proxy", self.proxy.is_some()),
             ("--cert", self.cert.is_some()),
             ("--key-file", self.key_file.is_some()),

@@ -102,6 +102,7 @@ fn execute_traceless(
         limits,
         hosts: HostPolicy::default(),
         keep: false,
+        hold: Vec::new(),
         max_failures: None,
         rules: ExitRules::default(),
         again: Vec::new(),

@@ -192,6 +192,7 @@ fn events() -> impl Strategy<Value = Event> {
             spread_ns,
             attempts: 2,
             real_time: false,
+            stood_still: false,
         }),
         1 => (0_usize..3, select(vec![Stage::Setup, Stage::Before, Stage::Cleanup])).prop_map(
             |(scenario, stage)| EventKind::Step {
