@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::court::evidence;
 use super::latency::quantile_word;
 use super::scene::{Clue, Proof, Scene};
-use super::verdict::Finding;
+use super::verdict::{ClientGone, Conduct, Finding};
 use super::view::Delivery;
 use super::words::{capital, duration, exist, list, number, spelled, statuses};
 use crate::codes::{Hazard, Severity};
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) run: u32,
     /// Whether the operation repeats its effect after an answer, too.
     pub(crate) ignores_keys: bool,
+    /// What the target does when its client is gone.
+    pub(crate) client_gone: Option<ClientGone>,
 }
 
 /// A proof as a finding.
@@ -43,7 +45,10 @@ pub(crate) fn finding(
         explanation: explanation(scene, proof, &summary),
         summary,
         cause: cause.word.to_owned(),
-        why: cause.why.to_owned(),
+        why: match when_gone(scene, proof, facts) {
+            Some(known) => format!("{} {known}", cause.why),
+            None => cause.why.to_owned(),
+        },
         remedy: cause.remedy.to_owned(),
         effect: proof.effect,
         trials,
@@ -495,6 +500,17 @@ fn cause(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Cause {
                   nothing to do with each other shut each other out.",
             remedy: "Lock by scope and key, and wait for a short while instead of refusing.",
         },
+        Hazard::CancelMidHandler
+            if facts.client_gone.map(ClientGone::conduct) == Some(Conduct::Completes) =>
+        {
+            Cause {
+                word: "record-at-end",
+                why: "The handler goes on without its client, and the key is recorded only when \
+                      the work is done: the retry came before, found nothing and ran too.",
+                remedy: "Reserve the key before the work and hold it while the work runs; answer \
+                         409 with Retry-After, or wait and replay.",
+            }
+        }
         Hazard::CancelMidHandler => Cause {
             word: "cancelled-handler",
             why: "The handler is cancelled when its client goes away, between two of its steps.",
@@ -549,6 +565,35 @@ fn cause(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Cause {
         | Hazard::ClientRetryPolicy
         | Hazard::ClockSkewRejection => KEY_IGNORED,
     }
+}
+
+/// What the calibration adds to the cause of a finding of a client that left, as a
+/// sentence.
+fn when_gone(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Option<String> {
+    let told = matches!(
+        proof.hazard,
+        Hazard::StuckKey | Hazard::CancelMidHandler | Hazard::DuplicateEffectDroppedResponse
+    );
+    let left = scene
+        .attempts()
+        .any(|attempt| attempt.exchange.fault_happened && scene.fault(attempt).client_leaves());
+    let known = facts.client_gone.filter(|_| told && left)?;
+    let ClientGone { seen, of } = known;
+    Some(match known.conduct() {
+        Conduct::Completes => format!(
+            "When the client is gone this target completes what it began ({seen} of {of} seen)."
+        ),
+        Conduct::Cancels => format!(
+            "When the client is gone this target cancels what it began (none of {of} was completed)."
+        ),
+        Conduct::Either => format!(
+            "When the client is gone this target completes what it began or cancels it ({seen} of \
+             {of} were completed)."
+        ),
+        Conduct::NotKnown => {
+            "What this target does when the client is gone is not known.".to_owned()
+        }
+    })
 }
 
 fn sequential(scene: &Scene<'_, '_>, facts: Facts) -> Cause {

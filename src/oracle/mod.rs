@@ -13,6 +13,7 @@
 mod court;
 mod effects;
 mod explain;
+mod gone;
 mod grounds;
 mod hearing;
 mod invariant;
@@ -30,8 +31,8 @@ mod words;
 
 pub use power::overlap;
 pub use verdict::{
-    CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
-    TrialCounts, Verdict,
+    CaseJudgement, ClientGone, Conduct, ControlJudgement, EffectTally, EventIndex, Evidence,
+    Finding, Ground, Judgement, TrialCounts, Verdict,
 };
 
 use crate::codes::Reason;

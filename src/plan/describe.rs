@@ -132,6 +132,7 @@ fn controls(trials: &[&Trial], operation: usize) -> String {
         (Role::Control(Control::One), "alone"),
         (Role::Control(Control::Two), "one after the other"),
         (Role::Control(Control::Ten), "at once"),
+        (Role::Control(Control::ClientGone), "whose client goes away"),
     ] {
         let sizes = of(role);
         if let Some(size) = sizes.first() {

@@ -12,11 +12,17 @@ use super::{
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Clean operations before the controls (`language.md` section 14: 10, at most
 /// 2 s; the time is the engine's business).
 const WARM_UP: u32 = 10;
+
+/// Operations whose client goes away, to see what the target does then.
+const CLIENTS_GONE: u32 = 5;
+
+/// The number of a trial that has none yet; real ones begin at 1.
+const UNNUMBERED: TrialId = TrialId(0);
 
 /// The most attempts that a plan may hold: some hundred megabytes.
 const MOST_ATTEMPTS: u64 = 2_000_000;
@@ -99,6 +105,7 @@ pub fn generate(
             draft.row(scenario, row, &name)?;
         }
     }
+    draft.number_the_rest();
     Ok(draft.plan)
 }
 
@@ -158,7 +165,67 @@ impl Draft {
             self.case(first_case + offset, kind, trials)?;
         }
         self.shuffle(first_trial);
+        self.clients_gone(scenario, row, row_name, index, first_trial);
         Ok(())
+    }
+
+    /// Before the trials in which clients go away: what the target does then, with
+    /// keys of its own (`transport.md` section 7). Only where an effect can tell.
+    fn clients_gone(
+        &mut self,
+        scenario: &Scenario,
+        row: &ScenarioRow,
+        row_name: &str,
+        index: usize,
+        first_trial: usize,
+    ) {
+        let planned = &self.plan.scenarios[index];
+        let left: BTreeSet<usize> = self.plan.trials[first_trial..]
+            .iter()
+            .filter(|trial| trial.attempts.iter().any(|it| it.fault.client_leaves()))
+            .map(|trial| trial.operation)
+            .filter(|operation| {
+                let tells = |effect| planned.tells_alone(*operation, effect);
+                !planned.one_at_a_time() && planned.effects.iter().any(tells)
+            })
+            .collect();
+        let seed = self.plan.seed;
+        let trials: Vec<Trial> = left
+            .into_iter()
+            .map(|operation| Trial {
+                id: UNNUMBERED,
+                role: Role::Control(Control::ClientGone),
+                scenario: index,
+                operation,
+                instances: (0..CLIENTS_GONE)
+                    .map(|instance| {
+                        Instance(seed.part(&[
+                            "control",
+                            &scenario.name,
+                            row_name,
+                            &row.operations[operation].name,
+                            "client-gone",
+                            &instance.to_string(),
+                        ]))
+                    })
+                    .collect(),
+                attempts: pattern::clients_gone(CLIENTS_GONE),
+                hold: None,
+            })
+            .collect();
+        self.attempts += u64::from(CLIENTS_GONE) * trials.len() as u64;
+        self.plan.trials.splice(first_trial..first_trial, trials);
+    }
+
+    /// Numbers what was planned last, so that the numbers of all other trials are
+    /// what they would be without it.
+    fn number_the_rest(&mut self) {
+        for trial in &mut self.plan.trials {
+            if trial.id == UNNUMBERED {
+                trial.id = TrialId(self.next_id);
+                self.next_id += 1;
+            }
+        }
     }
 
     fn claim(&mut self, id: &CaseId, place: &Place) -> Result<(), PlanError> {

@@ -86,6 +86,27 @@ pub struct PlannedScenario {
 }
 
 impl PlannedScenario {
+    /// Whether an effect tells of each single operation by itself how often it
+    /// happened, whatever the others of the flow do.
+    pub fn tells_alone(&self, operation: usize, effect: &Effect) -> bool {
+        let counted = match effect.expectation {
+            Expectation::Once | Expectation::Number(_) => true,
+            Expectation::Never
+            | Expectation::AtMostOnce
+            | Expectation::Between { .. }
+            | Expectation::Equals(_)
+            | Expectation::Matches(_)
+            | Expectation::OneOf(_) => false,
+        };
+        let of_this_one = match &effect.at {
+            _ if self.operations.len() == 1 => true,
+            // What is read after the first operation no other has made.
+            Some(name) => operation == 0 && self.operations[0].name == *name,
+            None => false,
+        };
+        counted && of_this_one && effect.marked && !effect.delta
+    }
+
     /// Whether its trials have to run one at a time, since an effect cannot tell
     /// one from another (`language.md` section 14, *Effects*).
     pub fn one_at_a_time(&self) -> bool {
@@ -254,6 +275,9 @@ pub enum Control {
     Two,
     /// Ten clean operations at once, to show ten, none refused.
     Ten,
+    /// Operations whose client goes away while the handler runs, to show whether
+    /// the target completes or cancels them; never judged.
+    ClientGone,
 }
 
 /// One trial: operations, each with its key and marker, and their attempts.
@@ -392,6 +416,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the client goes away, for the target to see, from a request that it
+    /// has sent whole.
+    pub fn client_leaves(self) -> bool {
+        match self {
+            Self::CutResponse { end, .. } | Self::Reset { end, .. } => end != Ending::Silence,
+            Self::Timeout { then, .. } => then == Then::Close,
+            Self::None | Self::DropResponse | Self::CutRequest { .. } => false,
+        }
+    }
+
     /// Whether the client falls silent and keeps its connection.
     pub fn is_silent(self) -> bool {
         match self {

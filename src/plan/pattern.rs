@@ -168,6 +168,20 @@ pub(super) fn clean_in_a_row(instances: u32) -> Vec<Attempt> {
         .collect()
 }
 
+/// An attempt of each of so many instances, one after the other, whose client is
+/// gone half-way through the handler.
+pub(super) fn clients_gone(instances: u32) -> Vec<Attempt> {
+    (0..instances)
+        .map(|instance| Attempt {
+            fault: Fault::Reset {
+                after: ResetPoint::RequestSent(Moment::PpmOfH(500_000)),
+                end: Ending::Rst,
+            },
+            ..clean(1, instance as InstanceIndex)
+        })
+        .collect()
+}
+
 /// So many attempts of each of so many instances, released together; those of
 /// one instance are neighbours, since what counts is the gap between the first
 /// two of a key (`transport.md` section 0, 4 and 6).

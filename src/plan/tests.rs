@@ -303,17 +303,90 @@ fn controls_come_first_and_show_one_two_and_ten() {
         (Role::Control(Control::Two), 2),
         (Role::Control(Control::Ten), 10),
     ];
-    assert_eq!(shapes(Profile::Quick), quick);
+    let gone = [(Role::Control(Control::ClientGone), 5)];
+    assert_eq!(shapes(Profile::Quick), [&quick[..], &gone].concat());
     assert_eq!(
         shapes(Profile::Standard),
-        [&quick[..], &[(Role::Control(Control::Ten), 10)]].concat()
+        [&quick[..], &[(Role::Control(Control::Ten), 10)], &gone].concat()
     );
     let plan = made(&[standard()], 1);
     let last = plan
         .trials
         .iter()
         .rposition(|trial| !matches!(trial.role, Role::Case(_)));
-    assert_eq!(last, Some(4));
+    assert_eq!(last, Some(5));
+}
+
+#[test]
+fn clients_go_away_beforehand_only_where_they_do_so_later_and_an_effect_can_tell() {
+    let gone = |plan: &Plan| {
+        let is = |trial: &&Trial| trial.role == Role::Control(Control::ClientGone);
+        plan.trials.iter().filter(is).count()
+    };
+    let cut = |end| PatternKind::CutResponse {
+        at: vec![AnswerPoint::Headers],
+        end,
+    };
+    let reset = |end| PatternKind::Reset {
+        after: ResetAfter::RequestSent,
+        end,
+    };
+    for (kind, expected) in [
+        (sweep(), 1),
+        (reset(Ending::Fin), 1),
+        (reset(Ending::Silence), 0),
+        (cut(Ending::Rst), 1),
+        (cut(Ending::Silence), 0),
+        (replay(), 0),
+        (PatternKind::DropResponse, 0),
+        (
+            PatternKind::Timeout {
+                after: vec![When::ShareOfH(1)],
+            },
+            1,
+        ),
+        (
+            PatternKind::CutRequest {
+                at: vec![CutPoint::Headers],
+                end: Ending::Rst,
+            },
+            0,
+        ),
+    ] {
+        let scenario = scenario("shop", vec![pattern(kind.clone(), 7)]);
+        let plan = made(&[scenario], 1);
+        assert_eq!(gone(&plan), expected, "{kind:?}");
+    }
+    let mut unmarked = scenario("shop", vec![pattern(sweep(), 7)]);
+    unmarked.rows[0].effects[0].marked = false;
+    assert_eq!(gone(&made(&[unmarked], 1)), 0);
+    // What is filtered away takes its calibration with it.
+    let only = |word: &str| Filter {
+        patterns: vec![word.to_owned()],
+        ..Filter::default()
+    };
+    assert_eq!(gone(&only("replay").apply(made(&[standard()], 1))), 0);
+    assert_eq!(gone(&only("reset").apply(made(&[standard()], 1))), 1);
+}
+
+#[test]
+fn the_calibration_leaves_every_other_trial_as_it_was() {
+    let others = |patterns: Vec<Pattern>| -> Vec<Trial> {
+        let mut trials = made(&[scenario("shop", patterns)], 1).trials;
+        trials.retain(|trial| trial.role != Role::Control(Control::ClientGone));
+        trials
+    };
+    let with = others(vec![pattern(replay(), 7), pattern(sweep(), 8)]);
+    let without: Vec<Trial> = others(vec![pattern(replay(), 7)]);
+    let replays: Vec<&Trial> = with
+        .iter()
+        .filter(|trial| trial.role != Role::Case(1))
+        .collect();
+    assert_eq!(replays, without.iter().collect::<Vec<_>>());
+    // Numbers of cases follow those of the clean controls without a gap.
+    let numbers: BTreeSet<u32> = with.iter().map(|trial| trial.id.0).collect();
+    assert_eq!(numbers.len(), with.len());
+    assert_eq!(numbers.last().copied(), u32::try_from(with.len()).ok());
 }
 
 #[test]
@@ -599,6 +672,7 @@ fn another_seed_gives_other_parts_and_offsets() {
         let mut offsets: Vec<_> = plan
             .trials
             .iter()
+            .filter(|trial| matches!(trial.role, Role::Case(_)))
             .filter_map(|trial| match trial.attempts[0].fault {
                 Fault::Reset {
                     after: ResetPoint::RequestSent(Moment::PpmOfH(ppm)),

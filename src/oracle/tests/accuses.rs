@@ -6,8 +6,8 @@ use crate::codes::Severity;
 use crate::history::{EventKind, Reading, Round, Settled};
 use crate::oracle::{JudgeOptions, Verdict};
 use crate::plan::{
-    AnswerPoint, CutPoint, Ending, Expectation, Fault, Invariant, JsonTemplate, Kind, Moment,
-    Population, ResetPoint, Threshold,
+    AnswerPoint, Control, CutPoint, Ending, Expectation, Fault, Invariant, JsonTemplate, Kind,
+    Moment, Population, ResetPoint, Role, Threshold,
 };
 
 #[test]
@@ -133,6 +133,68 @@ fn an_excess_is_named_by_where_and_how_the_fault_struck() {
         let judgement = world.with_first_fault(fault).judge();
         assert_eq!(last(&judgement), wanted, "{fault:?}");
     }
+}
+
+#[test]
+fn what_the_target_does_without_its_client_is_told_in_the_cause() {
+    let trial = "#1 0-5 gone; #2 6-26 201 b; >1 500-530 201 c; orders=2 excess";
+    let (there, gone) = ("#1 0-10 gone; orders=1", "#1 0-10 gone; orders=0");
+    let (late, blind) = (
+        "#1 0-10 heard; orders=1",
+        "#1 0-10 gone; orders=0 unreadable",
+    );
+    for (calibration, seen_of, cause, why) in [
+        ([there; 5], Some((5, 5)), "record-at-end", "(5 of 5 seen)"),
+        (
+            [gone; 5],
+            Some((0, 5)),
+            "cancelled-handler",
+            "(none of 5 was",
+        ),
+        (
+            [there, gone, gone, gone, there],
+            Some((2, 5)),
+            "cancelled-handler",
+            "(2 of 5 were",
+        ),
+        (
+            [there, late, late, gone, blind],
+            Some((1, 2)),
+            "cancelled-handler",
+            "(1 of 2 were",
+        ),
+        (
+            [blind; 5],
+            Some((0, 0)),
+            "cancelled-handler",
+            "is not known.",
+        ),
+    ] {
+        let mut world = World::orders().with_controls();
+        world.trial(Role::Control(Control::ClientGone), None, &calibration);
+        let judgement = world.with_case(Kind::Reset, &[trial; 12]).judge();
+        assert_eq!(last(&judgement), "fail cancel-mid-handler");
+        let known = judgement.controls[0].client_gone;
+        assert_eq!(known.map(|gone| (gone.seen, gone.of)), seen_of);
+        let finding = &judgement.cases.last().unwrap().findings[0];
+        assert_eq!(finding.cause, cause, "{calibration:?}");
+        let told = finding.why.contains(why) || cause == "record-at-end";
+        assert!(told, "{}", finding.why);
+        // It is no clean control: it neither counts as one nor makes them worse.
+        assert_eq!(judgement.controls[0].saw, [Some(1), Some(2), Some(10)]);
+        assert!(judgement.controls[0].grounds.is_empty());
+    }
+}
+
+#[test]
+fn a_calibration_accuses_nobody() {
+    let good = "#1 0-5 gone; #2 6-26 201 b; >1 500-503 201 b; orders=1";
+    let mut world = World::orders().with_controls();
+    let odd = "#1 0-10 gone; orders=3 excess";
+    world.trial(Role::Control(Control::ClientGone), None, &[odd; 5]);
+    let judgement = world.with_case(Kind::Reset, &[good; 12]).judge();
+    assert_eq!(last(&judgement), "pass");
+    assert_eq!(judgement.verdict, Verdict::Pass);
 }
 
 #[test]
