@@ -385,6 +385,87 @@ fn a_pattern_takes_the_values_of_its_row() {
     assert_eq!(bodies, ["EUR", "USD"]);
 }
 
+#[test]
+fn faults_strike_at_every_point_and_end_in_every_way() {
+    use retrial::plan::{AnswerPoint, CutPoint, Ending};
+    use retrial::scenario::{PatternKind, ResetAfter};
+    let request = |at: &[CutPoint], end| PatternKind::CutRequest {
+        at: at.to_vec(),
+        end,
+    };
+    let answer = |at: &[AnswerPoint], end| PatternKind::CutResponse {
+        at: at.to_vec(),
+        end,
+    };
+    for (written, kind) in [
+        (
+            "cut_request: connect",
+            request(&[CutPoint::Connect], Ending::Fin),
+        ),
+        (
+            "cut_request: [first_byte, head, head 25%, headers]",
+            request(
+                &[
+                    CutPoint::FirstByte,
+                    CutPoint::Head(50),
+                    CutPoint::Head(25),
+                    CutPoint::Headers,
+                ],
+                Ending::Fin,
+            ),
+        ),
+        (
+            "cut_request: {at: [50%, body 20B, 1KiB, -1], end: half_close}",
+            request(
+                &[
+                    CutPoint::Percent(50),
+                    CutPoint::Body(20),
+                    CutPoint::Bytes(1024),
+                    CutPoint::BeforeEnd(1),
+                ],
+                Ending::HalfClose,
+            ),
+        ),
+        (
+            "cut_request: {end: silence}",
+            request(
+                &[
+                    CutPoint::Headers,
+                    CutPoint::Percent(50),
+                    CutPoint::BeforeEnd(1),
+                ],
+                Ending::Silence,
+            ),
+        ),
+        (
+            "cut_response: [20B, status_line, whole]",
+            answer(
+                &[
+                    AnswerPoint::Bytes(20),
+                    AnswerPoint::StatusLine,
+                    AnswerPoint::Whole,
+                ],
+                Ending::Fin,
+            ),
+        ),
+        (
+            "cut_response: {end: rst}",
+            answer(&[AnswerPoint::Headers], Ending::Rst),
+        ),
+        (
+            "reset: {after: request_sent, end: silence}",
+            PatternKind::Reset {
+                after: ResetAfter::RequestSent,
+                end: Ending::Silence,
+            },
+        ),
+    ] {
+        let text = format!("{FIRST}patterns: [{written}]\n");
+        let loaded = ok(&sources(&[("a.yaml", &text)]));
+        assert_eq!(loaded.scenarios[0].patterns[0].kind, kind, "{written}");
+    }
+}
+
 /// Makes a mistake in the first scenario by replacing a text; exactly one thing
 /// must be said, with this code and this text under the carets.
 fn one_mistake(from: &str, to: &str, code: &str, slice: &str) -> Result<(), String> {
@@ -854,6 +935,50 @@ fn each_mistake_is_said_where_it_stands() {
         (end, &pattern("timeout: 50"), "invalid-duration", "50"),
         (end, &pattern("cut_request: 100%"), "invalid-value", "100%"),
         (end, &pattern("cut_request: 5"), "invalid-value", "5"),
+        (
+            end,
+            &pattern("cut_request: conect"),
+            "invalid-value",
+            "conect",
+        ),
+        (
+            end,
+            &pattern("cut_request: head 0%"),
+            "invalid-value",
+            "head 0%",
+        ),
+        (
+            end,
+            &pattern("cut_request: body 50%"),
+            "invalid-value",
+            "body 50%",
+        ),
+        (
+            end,
+            &pattern("cut_request: whole"),
+            "invalid-value",
+            "whole",
+        ),
+        (
+            end,
+            &pattern("cut_request: {at: connect, end: rst}"),
+            "conflicting-fields",
+            "end",
+        ),
+        (
+            end,
+            &pattern("cut_request: {end: silent}"),
+            "invalid-value",
+            "silent",
+        ),
+        (end, &pattern("cut_response: 0B"), "invalid-value", "0B"),
+        (
+            end,
+            &pattern("cut_response: first_byte"),
+            "invalid-value",
+            "first_byte",
+        ),
+        (end, &pattern("blackhole"), "unknown-pattern", "blackhole"),
         (
             end,
             &pattern("reset: requested"),

@@ -19,7 +19,7 @@ use retrial::delivery::{
 };
 use retrial::history::{ConnectFailure, End};
 use retrial::http::{Encoded, Limits, Request};
-use retrial::plan::{CutPoint, Ending, Fault, HoldPoint, Moment, ResetPoint, Then};
+use retrial::plan::{AnswerPoint, CutPoint, Ending, Fault, HoldPoint, Moment, ResetPoint, Then};
 use retrial::wire::{
     Action, AddressPolicy, Done, Endpoint, Epoch, FireError, Released, Releaser, Step, TlsOptions,
     Trust, Volley, connect, tls_config,
@@ -463,65 +463,278 @@ async fn a_release_that_the_kernel_does_not_take_whole_is_reported_and_arrives_w
     }
 }
 
-#[tokio::test]
-async fn a_cut_request_arrives_to_the_byte_and_ends_cleanly() {
+const ENDINGS: [Ending; 4] = [Ending::Fin, Ending::Rst, Ending::HalfClose, Ending::Silence];
+
+/// When the simulated client is through, as [`Prepared::view`] tells it.
+type View = tokio::sync::watch::Receiver<Option<u64>>;
+
+/// Nothing more comes but this ending. To a half-close the peer answers; to silence it answers in vain, and sees a clean end when the attempt's time is over.
+async fn assert_ends(socket: &mut Box<dyn Socket>, end: Ending, view: &mut View, what: &str) {
+    let saw = match end {
+        Ending::Fin | Ending::HalfClose => Saw::Fin,
+        Ending::Rst => Saw::Reset,
+        Ending::Silence => {
+            view.wait_for(Option::is_some).await.unwrap();
+            assert!(is_silent(socket).await, "{what}: the socket stays open");
+            say(socket, ANSWER).await;
+            Saw::Fin
+        }
+    };
+    assert_eq!(read_to_end(socket).await, (Vec::new(), saw), "{what}");
+}
+
+/// How an attempt ends for us whose connection was ended so before any answer.
+fn ended(end: Ending) -> End {
+    match end {
+        Ending::Fin | Ending::Silence => End::WeClosed,
+        Ending::Rst => End::WeReset,
+        // What the peer says to that is read.
+        Ending::HalfClose => End::Complete,
+    }
+}
+
+/// So long an attempt may take in whose course the client falls silent.
+fn time_for(end: Ending) -> Duration {
+    match end {
+        Ending::Silence => Duration::from_millis(150),
+        Ending::Fin | Ending::Rst | Ending::HalfClose => Duration::from_secs(20),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_request_arrives_to_the_byte_and_ends_as_planned() {
     for layer in LAYERS {
-        for at in [
-            CutPoint::Headers,
-            CutPoint::Percent(50),
-            CutPoint::BeforeEnd(1),
+        for (at, hold) in [
+            (CutPoint::FirstByte, None),
+            (CutPoint::FirstByte, Some(HoldPoint::All)),
+            (CutPoint::Bytes(1), None),
+            (CutPoint::Bytes(20), None),
+            (CutPoint::Head(50), None),
+            (CutPoint::Head(50), Some(HoldPoint::All)),
+            (CutPoint::Headers, None),
+            (CutPoint::Body(3), None),
+            (CutPoint::Percent(50), None),
+            (CutPoint::BeforeEnd(1), None),
+            (CutPoint::BeforeEnd(1), Some(HoldPoint::All)),
         ] {
-            let mut peer = Peer::start(layer).await;
-            let sending = peer.sending(Fault::CutRequest { at });
-            let message = sending.message.clone();
-            let cut = match at {
-                CutPoint::Headers => message.head_end,
-                CutPoint::Percent(_) => message.head_end + message.body_len() / 2,
-                CutPoint::BeforeEnd(_) => message.bytes.len() - 1,
-            };
-            let delivered = peer
-                .play(sending, async |mut socket| {
-                    let (bytes, saw) = read_to_end(&mut socket).await;
-                    assert_eq!(bytes, message.bytes[..cut], "{layer:?} {at:?}");
-                    assert_eq!(saw, Saw::Fin);
-                })
-                .await;
-            assert_eq!(delivered.end, End::WeClosed);
-            assert_eq!(delivered.bytes.out, cut as u64);
-            assert!(delivered.fault_happened);
-            assert!(delivered.answer.is_none() && delivered.connection.is_none());
+            for end in ENDINGS {
+                let what = format!("{layer:?} {at:?} {end:?} {hold:?}");
+                let mut peer = Peer::start(layer).await;
+                let sending = Sending {
+                    hold,
+                    timeout: time_for(end),
+                    ..peer.sending(Fault::CutRequest { at, end })
+                };
+                let message = sending.message.clone();
+                let cut = match at {
+                    CutPoint::Connect | CutPoint::FirstByte => 0,
+                    CutPoint::Bytes(bytes) => bytes as usize,
+                    CutPoint::Head(_) => message.head_end / 2,
+                    CutPoint::Headers => message.head_end,
+                    CutPoint::Body(bytes) => message.head_end + bytes as usize,
+                    CutPoint::Percent(_) => message.head_end + message.body_len() / 2,
+                    CutPoint::BeforeEnd(_) => message.bytes.len() - 1,
+                };
+                let prepared = peer.prepare(sending, None).await;
+                let (gate, mut view) = (prepared.gate(), prepared.view());
+                let mut socket = peer.next().await;
+                let delivery = tokio::spawn(prepared.deliver());
+                if hold.is_some() {
+                    fire(peer.releaser(), gate).await;
+                }
+                assert_eq!(
+                    read_exactly(&mut socket, cut).await,
+                    message.bytes[..cut],
+                    "{what}"
+                );
+                assert_ends(&mut socket, end, &mut view, &what).await;
+                if end == Ending::HalfClose {
+                    say(&mut socket, ANSWER).await;
+                }
+                let delivered = delivery.await.unwrap();
+                assert_eq!(delivered.end, ended(end), "{what}");
+                assert_eq!(delivered.bytes.out, cut as u64, "{what}");
+                assert!(delivered.fault_happened, "{what}");
+                assert!(delivered.connection.is_none());
+                assert_eq!(delivered.answer.is_some(), end == Ending::HalfClose);
+                assert_eq!(delivered.hidden, end == Ending::HalfClose);
+                let gave_up = delivered.timing.gave_up.is_some();
+                assert_eq!(gave_up, matches!(end, Ending::HalfClose | Ending::Silence));
+                assert_eq!(delivered.timing.first_out.is_none(), cut == 0, "{what}");
+                peer.assert_nobody_else();
+            }
         }
     }
 }
 
 #[tokio::test]
-async fn a_cut_response_is_read_to_the_byte() {
+async fn an_attempt_lost_before_it_connects_reaches_nobody() {
     for layer in LAYERS {
-        for (at, body) in [
-            (CutPoint::Headers, ""),
-            (CutPoint::Percent(50), "01234"),
-            (CutPoint::BeforeEnd(1), "012345678"),
+        let mut peer = Peer::start(layer).await;
+        let sending = peer.sending(Fault::CutRequest {
+            at: CutPoint::Connect,
+            end: Ending::Fin,
+        });
+        let lost = prepare(&peer.target, sending, None).await.unwrap_err();
+        assert!(matches!(lost.end, End::NotSent(_)), "{:?}", lost.end);
+        assert!(lost.fault_happened);
+        // Whoever connects next is the first one.
+        let retry = peer.sending(Fault::None);
+        let message = retry.message.bytes.clone();
+        let retry = peer.prepare(retry, None).await;
+        let mut socket = peer.next().await;
+        peer.assert_nobody_else();
+        let theirs = async {
+            assert_eq!(read_exactly(&mut socket, message.len()).await, message);
+            say(&mut socket, ANSWER).await;
+        };
+        let (delivered, ()) = tokio::join!(retry.deliver(), theirs);
+        assert_eq!(delivered.end, End::Complete);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_response_is_read_to_the_byte_and_ends_as_planned() {
+    for layer in LAYERS {
+        for (at, read) in [
+            (AnswerPoint::Bytes(1), 1),
+            (AnswerPoint::Bytes(30), 30),
+            (AnswerPoint::StatusLine, "HTTP/1.1 201 Created\r\n".len()),
+            (AnswerPoint::Headers, HEAD_LEN),
+            (AnswerPoint::Percent(50), HEAD_LEN + 5),
+            (AnswerPoint::BeforeEnd(1), HEAD_LEN + 9),
+            (AnswerPoint::Whole, ANSWER.len()),
         ] {
-            let mut peer = Peer::start(layer).await;
-            let sending = peer.sending(Fault::CutResponse { at });
-            let message = sending.message.clone();
-            let delivered = peer
-                .play(sending, async |mut socket| {
-                    assert_eq!(
-                        read_exactly(&mut socket, message.bytes.len()).await,
-                        message.bytes
-                    );
-                    say(&mut socket, ANSWER).await;
-                    assert_eq!(read_to_end(&mut socket).await, (Vec::new(), Saw::Fin));
-                })
-                .await;
-            assert_eq!(delivered.end, End::WeClosed, "{layer:?} {at:?}");
-            assert_eq!(delivered.bytes.incoming, (HEAD_LEN + body.len()) as u64);
-            assert!(delivered.fault_happened);
-            let answer = delivered.answer.unwrap();
-            assert_eq!((answer.status, answer.complete), (201, false));
-            assert_eq!(answer.body, body.as_bytes());
+            for end in ENDINGS {
+                let what = format!("{layer:?} {at:?} {end:?}");
+                let mut peer = Peer::start(layer).await;
+                let sending = Sending {
+                    timeout: time_for(end),
+                    ..peer.sending(Fault::CutResponse { at, end })
+                };
+                let message = sending.message.clone();
+                let prepared = peer.prepare(sending, None).await;
+                let mut view = prepared.view();
+                let mut socket = peer.next().await;
+                let delivery = tokio::spawn(prepared.deliver());
+                assert_eq!(
+                    read_exactly(&mut socket, message.bytes.len()).await,
+                    message.bytes
+                );
+                say(&mut socket, ANSWER).await;
+                assert_ends(&mut socket, end, &mut view, &what).await;
+                drop(socket);
+                let delivered = delivery.await.unwrap();
+                let whole = at == AnswerPoint::Whole || end == Ending::HalfClose;
+                let (read, ended) = if whole {
+                    (ANSWER.len(), End::Complete)
+                } else {
+                    (read, ended(end))
+                };
+                assert_eq!(delivered.end, ended, "{what}");
+                assert_eq!(delivered.bytes.incoming, read as u64, "{what}");
+                assert!(delivered.fault_happened, "{what}");
+                assert!(delivered.connection.is_none());
+                assert_eq!(delivered.hidden, whole, "{what}");
+                let body = read
+                    .checked_sub(HEAD_LEN)
+                    .map(|body| &b"0123456789"[..body]);
+                let answer = delivered.answer;
+                assert_eq!(answer.as_ref().map(|answer| answer.body.as_slice()), body);
+                assert!(answer.is_none_or(|answer| answer.complete == whole));
+                peer.assert_nobody_else();
+            }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_client_reads_nothing_after_its_request() {
+    for layer in LAYERS {
+        for after in [
+            ResetPoint::RequestSent(Moment::Us(0)),
+            ResetPoint::RequestSent(Moment::Us(2000)),
+            ResetPoint::Answered,
+        ] {
+            let what = format!("{layer:?} {after:?}");
+            let mut peer = Peer::start(layer).await;
+            let sending = Sending {
+                timeout: time_for(Ending::Silence),
+                h: Duration::from_millis(50),
+                ..peer.sending(reset(after, Ending::Silence))
+            };
+            let message = sending.message.clone();
+            let prepared = peer.prepare(sending, None).await;
+            let mut view = prepared.view();
+            let mut socket = peer.next().await;
+            let delivery = tokio::spawn(prepared.deliver());
+            assert_eq!(
+                read_exactly(&mut socket, message.bytes.len()).await,
+                message.bytes
+            );
+            let read = match after {
+                ResetPoint::Answered => {
+                    say(&mut socket, ANSWER).await;
+                    1
+                }
+                ResetPoint::RequestSent(_) => 0,
+            };
+            assert_ends(&mut socket, Ending::Silence, &mut view, &what).await;
+            let delivered = delivery.await.unwrap();
+            assert_eq!(delivered.end, End::WeClosed, "{what}");
+            assert_eq!(delivered.bytes.incoming, read, "{what}");
+            assert!(delivered.fault_happened && delivered.answer.is_none());
+            let gave_up = delivered.timing.gave_up.unwrap();
+            assert!(delivered.timing.ended.since(gave_up) > 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_does_not_outlast_a_peer_that_is_gone() {
+    for layer in LAYERS {
+        let mut peer = Peer::start(layer).await;
+        let sending = Sending {
+            timeout: Duration::from_hours(24),
+            ..peer.sending(Fault::CutRequest {
+                at: CutPoint::Head(50),
+                end: Ending::Silence,
+            })
+        };
+        let cut = sending.message.head_end / 2;
+        let delivered = peer
+            .play(sending, async |mut socket| {
+                read_exactly(&mut socket, cut).await;
+            })
+            .await;
+        assert_eq!(delivered.end, End::WeClosed, "{layer:?}");
+        assert!(delivered.fault_happened);
+    }
+}
+
+#[tokio::test]
+async fn a_half_close_that_nobody_answers_was_made_all_the_same() {
+    for layer in LAYERS {
+        let mut peer = Peer::start(layer).await;
+        let sending = Sending {
+            timeout: Duration::from_millis(150),
+            ..peer.sending(Fault::CutRequest {
+                at: CutPoint::Percent(50),
+                end: Ending::HalfClose,
+            })
+        };
+        let mut kept = None;
+        let delivered = peer
+            .play(sending, async |mut socket| {
+                let (bytes, saw) = read_to_end(&mut socket).await;
+                assert!(!bytes.is_empty());
+                assert_eq!(saw, Saw::Fin);
+                kept = Some(socket);
+            })
+            .await;
+        assert_eq!(delivered.end, End::TimedOut, "{layer:?}");
+        assert!(delivered.fault_happened);
+        assert!(kept.is_some(), "the peer closed nothing");
     }
 }
 
@@ -529,7 +742,8 @@ async fn a_cut_response_is_read_to_the_byte() {
 async fn an_answer_too_short_to_be_cut_is_said_to_be_complete() {
     let mut peer = Peer::start(Layer::Plain).await;
     let sending = peer.sending(Fault::CutResponse {
-        at: CutPoint::Headers,
+        at: AnswerPoint::Headers,
+        end: Ending::Fin,
     });
     let delivered = peer
         .play(sending, async |mut socket| {
@@ -771,6 +985,7 @@ async fn a_fault_also_follows_a_held_release() {
             (
                 Fault::CutRequest {
                     at: CutPoint::Percent(50),
+                    end: Ending::Fin,
                 },
                 Saw::Fin,
             ),

@@ -97,13 +97,13 @@ pub(crate) const PATTERNS: &[PatternWords] = &[
     now(
         "cut_request",
         "cut_request: 50%",
-        "connection closed inside the request",
+        "the request ends before it is whole",
         "half-processed bodies",
     ),
     now(
         "cut_response",
         "cut_response: headers",
-        "connection closed inside the answer",
+        "the connection ends inside the answer",
         "records kept only for clients that stay",
     ),
     now(

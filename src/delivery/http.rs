@@ -15,11 +15,14 @@ use super::script::{ReadUntil, Script, script};
 use super::{Answer, Connection, Delivered, GateHandle, NotSent, Sending, Target};
 use crate::history::{ByteCounts, End, Offset, Timing};
 use crate::http::{Broken, Progress, Reader, Response};
-use crate::plan::{Fault, ResetPoint};
+use crate::plan::{AnswerPoint, CutPoint, Fault, ResetPoint};
 use crate::wire::{Armed, Ended, Ending, Fired, FollowUpAction, Wire};
 
 /// How often a connection that was lost before the release is replaced.
 const REPLACEMENTS_MAX: usize = 3;
+
+/// So often a silent client looks whether there is anybody left to be silent to.
+const SILENT_LOOK: Duration = Duration::from_millis(20);
 
 /// So much longer than planned may an ending be awaited.
 const ENDING_GRACE: Duration = Duration::from_secs(1);
@@ -45,12 +48,23 @@ pub struct Prepared {
 ///
 /// # Errors
 ///
-/// When there is no connection, or none that lasts until everything is armed. Nothing complete was sent then.
+/// When there is no connection, or none that lasts until everything is armed. Nothing complete was sent then. An attempt that is to be lost before there is a connection ends here too, as planned.
 pub async fn prepare(
     target: &Arc<Target>,
     sending: Sending,
     mut reuse: Option<Connection>,
 ) -> Result<Prepared, NotSent> {
+    if let Fault::CutRequest {
+        at: CutPoint::Connect,
+        ..
+    } = sending.fault
+    {
+        let lost = "lost before there was a connection, as planned";
+        return Err(NotSent {
+            fault_happened: true,
+            ..target.not_sent(End::NotSent(lost.to_owned()))
+        });
+    }
     let script = script(sending.fault, sending.h, &sending.message);
     let view = watch::Sender::new(None);
     let mut lost = "the connection was lost before the release";
@@ -158,7 +172,7 @@ impl Prepared {
     }
 
     fn undelivered(self, not_sent: NotSent) -> Delivered {
-        let NotSent { end, at } = not_sent;
+        let NotSent { end, at, .. } = not_sent;
         self.view.send_replace(Some(at.0));
         Delivered {
             connection_id: self.connection.id,
@@ -249,10 +263,11 @@ impl<'a> Course<'a> {
         Self {
             started: connection.wire.gate().epoch().now_ns(),
             written: if held { script.send } else { 0 },
-            outgoing: if held {
-                Outgoing::Done
-            } else {
-                Outgoing::Writing
+            outgoing: match (held, script.send) {
+                (true, _) => Outgoing::Done,
+                // A cut before the first byte.
+                (false, 0) => Outgoing::Flushing,
+                (false, _) => Outgoing::Writing,
             },
             target,
             connection,
@@ -267,12 +282,35 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Writes and reads until there is nothing more to do, silence included.
     async fn run(&mut self) -> Stop {
         let mut buffer = std::mem::take(&mut self.connection.buffer);
         buffer.resize(BUFFER, 0);
         let stop = self.go(&mut buffer).await;
         self.connection.buffer = buffer;
+        if let (Stop::Complete, Some(ending)) = (&stop, self.script.at_end) {
+            self.connection.wire.gate().end(ending);
+        }
+        self.stay_silent().await;
         stop
+    }
+
+    /// Where the client fell silent: leaves the connection as it is until the attempt's time is over, or the peer is gone for good, and closes it then.
+    async fn stay_silent(&self) {
+        let gate = self.connection.wire.gate();
+        let silent = gate.ended().filter(|ended| ended.ending == Ending::Silence);
+        let Some(silent) = silent else {
+            return;
+        };
+        let due = self.due().unwrap_or(silent.at);
+        while !gate.is_lost() {
+            let left = Duration::from_nanos(due.saturating_sub(gate.epoch().now_ns()));
+            if left.is_zero() {
+                break;
+            }
+            tokio::time::sleep(left.min(SILENT_LOOK)).await;
+        }
+        gate.end(Ending::Fin);
     }
 
     async fn go(&mut self, buffer: &mut [u8]) -> Stop {
@@ -398,6 +436,7 @@ impl<'a> Course<'a> {
         let gate = self.connection.wire.gate().clone();
         if matches!(stop, Stop::Complete) {
             self.await_planned_ending(view).await;
+            self.stay_silent().await;
         }
         let unreleased = self.prefix.is_some()
             && !matches!(stop, Stop::TimedOut | Stop::Ours)
@@ -423,7 +462,7 @@ impl<'a> Course<'a> {
         } else {
             end(&stop, ours, bytes)
         };
-        let fault_happened = !unreleased && self.fault_happened(&end, ours, gave_up, ended, bytes);
+        let fault_happened = !unreleased && self.fault_happened(&end, gave_up, ended, bytes);
         let hidden = end == End::Complete
             && (matches!(
                 self.sending.fault,
@@ -525,7 +564,6 @@ impl<'a> Course<'a> {
     fn fault_happened(
         &self,
         end: &End,
-        ours: Option<Ended>,
         gave_up: Option<u64>,
         ended: u64,
         bytes: ByteCounts,
@@ -534,31 +572,59 @@ impl<'a> Course<'a> {
             Fault::None => true,
             Fault::DropResponse => *end == End::Complete,
             Fault::CutRequest { .. } => {
-                ours.is_some()
-                    && *end == End::WeClosed
+                self.planned_ending()
+                    .is_some_and(|planned| self.made(planned, end).is_some())
                     && usize::try_from(bytes.out) == Ok(self.script.send)
             }
-            Fault::CutResponse { .. } => *end == End::WeClosed,
+            Fault::CutResponse {
+                at: AnswerPoint::Whole,
+                ..
+            } => {
+                *end == End::Complete
+                    && self
+                        .script
+                        .at_end
+                        .is_some_and(|planned| self.made(planned, end).is_some())
+            }
+            Fault::CutResponse { .. } => self.made(self.script.at_stop, end).is_some(),
             Fault::Reset {
                 after: ResetPoint::Answered,
                 ..
-            } => ours.is_some() && self.came > 0 && *end != End::TimedOut,
+            } => self.came > 0 && self.made(self.script.at_stop, end).is_some(),
             Fault::Reset {
                 after: ResetPoint::RequestSent(moment),
                 ..
             } => {
-                let planned = self.script.follow_up.map(|follow_up| follow_up.action);
-                ours.is_some_and(|ours| {
-                    let as_planned =
-                        planned == Some(FollowUpAction::End(ours.ending)) && *end != End::TimedOut;
+                let made = self
+                    .planned_ending()
+                    .and_then(|planned| self.made(planned, end));
+                made.is_some_and(|made| {
                     let answered =
-                        ours.unread || self.first_in.is_some_and(|first_in| first_in < ours.at);
+                        made.unread || self.first_in.is_some_and(|first_in| first_in < made.at);
                     // Before H it has to find no answer yet; later one may be there.
-                    as_planned && (!answered || moment.resolve(self.sending.h) >= self.sending.h)
+                    !answered || moment.resolve(self.sending.h) >= self.sending.h
                 })
             }
             Fault::Timeout { .. } => gave_up.is_some_and(|at| at <= ended),
         }
+    }
+
+    /// The ending that was to follow the last byte by itself.
+    fn planned_ending(&self) -> Option<Ending> {
+        match self.script.follow_up?.action {
+            FollowUpAction::End(ending) => Some(ending),
+            FollowUpAction::StopWaiting => None,
+        }
+    }
+
+    /// The planned ending, if it was made. What closes when the time is over is another one, but after a half-close or in silence it comes later.
+    fn made(&self, planned: Ending, end: &End) -> Option<Ended> {
+        let in_time = match planned {
+            Ending::Fin | Ending::Rst => *end != End::TimedOut,
+            Ending::HalfClose | Ending::Silence => true,
+        };
+        let first = self.connection.wire.gate().first_ended();
+        first.filter(|first| first.ending == planned && in_time)
     }
 }
 
@@ -567,7 +633,7 @@ fn end(stop: &Stop, ours: Option<Ended>, bytes: ByteCounts) -> End {
         Stop::Complete => End::Complete,
         Stop::Ours => match ours.map(|ended| ended.ending) {
             Some(Ending::Rst) => End::WeReset,
-            Some(Ending::Fin | Ending::HalfClose) | None => End::WeClosed,
+            Some(Ending::Fin | Ending::HalfClose | Ending::Silence) | None => End::WeClosed,
         },
         Stop::TimedOut => End::TimedOut,
         Stop::Broken(broken) => End::BrokenAnswer(broken.to_string()),

@@ -219,6 +219,7 @@ impl Target {
         NotSent {
             end,
             at: Offset(self.equipment.releaser.epoch().now_ns()),
+            fault_happened: false,
         }
     }
 }
@@ -267,6 +268,8 @@ pub struct NotSent {
     pub end: End,
     /// When that was clear.
     pub at: Offset,
+    /// Whether that was the plan.
+    pub fault_happened: bool,
 }
 
 /// What came of an attempt.

@@ -3,17 +3,21 @@
 //! | fault | sent | read | what happens by itself |
 //! | --- | --- | --- | --- |
 //! | none, `drop_response` | all | all | nothing |
-//! | `cut_request` | up to the cut | nothing | FIN right after the last byte |
-//! | `cut_response` | all | up to the cut | FIN at the cut |
+//! | `cut_request`, connect | nothing, and nothing is connected | nothing | the client is through at once |
+//! | `cut_request` | up to the cut | nothing | the ending right after the last byte |
+//! | `cut_response` | all | up to the cut | the ending at the cut |
+//! | `cut_response`, whole | all | all | the ending right after the last byte came |
 //! | `reset`, after a time | all | what comes before | the ending, so long after the last byte |
 //! | `reset`, answered | all | one byte | the ending there |
 //! | `timeout`, close | all | what comes before | FIN, so long after the last byte |
 //! | `timeout`, keep open | all | all | the client stops waiting, the reading goes on |
+//!
+//! An ending in silence is made at the same place: from there on nothing is sent or read until the attempt's time is over.
 
 use std::time::Duration;
 
 use crate::http::{Encoded, HoldPoint, Reader};
-use crate::plan::{self, CutPoint, Fault, ResetPoint, Then};
+use crate::plan::{self, AnswerPoint, CutPoint, Fault, ResetPoint, Then};
 use crate::wire::{Ending, FollowUp, FollowUpAction};
 
 /// What is done with one attempt.
@@ -25,6 +29,8 @@ pub struct Script {
     pub read: ReadUntil,
     /// What happens where reading stops short of the whole answer.
     pub at_stop: Ending,
+    /// What happens where the whole answer was read.
+    pub at_end: Option<Ending>,
     /// What happens at an instant, whatever was read.
     pub follow_up: Option<FollowUp>,
 }
@@ -37,7 +43,7 @@ pub enum ReadUntil {
     /// To its first byte.
     FirstByte,
     /// To this place.
-    Cut(CutPoint),
+    Cut(AnswerPoint),
 }
 
 /// Translates a fault for one message; `h` is what shares of H stand for.
@@ -46,6 +52,7 @@ pub fn script(fault: Fault, h: Duration, message: &Encoded) -> Script {
         send: message.bytes.len(),
         read: ReadUntil::Whole,
         at_stop: Ending::Fin,
+        at_end: None,
         follow_up: None,
     };
     let timed = |after, action| Script {
@@ -54,12 +61,20 @@ pub fn script(fault: Fault, h: Duration, message: &Encoded) -> Script {
     };
     match fault {
         Fault::None | Fault::DropResponse => whole,
-        Fault::CutRequest { at } => Script {
+        Fault::CutRequest { at, end } => Script {
             send: cut_request(message, at),
-            ..timed(Duration::ZERO, FollowUpAction::End(Ending::Fin))
+            ..timed(Duration::ZERO, FollowUpAction::End(ending(end)))
         },
-        Fault::CutResponse { at } => Script {
+        Fault::CutResponse {
+            at: AnswerPoint::Whole,
+            end,
+        } => Script {
+            at_end: Some(ending(end)),
+            ..whole
+        },
+        Fault::CutResponse { at, end } => Script {
             read: ReadUntil::Cut(at),
+            at_stop: ending(end),
             ..whole
         },
         Fault::Reset {
@@ -86,14 +101,14 @@ pub fn script(fault: Fault, h: Duration, message: &Encoded) -> Script {
 }
 
 impl Script {
-    /// How many bytes go before the hold: at least one of those that are sent stays behind it.
+    /// How many bytes go before the hold: at least one of those that are sent, if any is, stays behind it.
     pub fn hold_at(&self, point: plan::HoldPoint, message: &Encoded) -> usize {
         let point = match point {
             plan::HoldPoint::Head => HoldPoint::Head,
             plan::HoldPoint::LastByte => HoldPoint::LastByte,
             plan::HoldPoint::All => HoldPoint::All,
         };
-        message.hold_at(point).min(self.send - 1)
+        message.hold_at(point).min(self.send.saturating_sub(1))
     }
 }
 
@@ -104,7 +119,7 @@ impl ReadUntil {
     pub fn next(self, reader: &Reader, came: u64) -> Option<usize> {
         const ONE: Option<usize> = Some(1);
         match self {
-            Self::Whole => Some(usize::MAX),
+            Self::Whole | Self::Cut(AnswerPoint::Whole) => Some(usize::MAX),
             Self::FirstByte => {
                 if came == 0 {
                     ONE
@@ -112,45 +127,50 @@ impl ReadUntil {
                     None
                 }
             }
-            // The end of a head shows only when it is there, so it is approached byte by byte.
+            Self::Cut(AnswerPoint::Bytes(bytes)) => {
+                let left = u64::from(bytes).saturating_sub(came);
+                usize::try_from(left).ok().filter(|left| *left > 0)
+            }
+            Self::Cut(AnswerPoint::StatusLine) if reader.has_status_line() => None,
+            // The end of a line or head shows only when it is there, so it is approached byte by byte.
             Self::Cut(_) if reader.head().is_none() => ONE,
-            Self::Cut(CutPoint::Headers) => None,
-            Self::Cut(at) => match reader.announced_length() {
-                Some(length) => {
-                    let left = place(at, length).saturating_sub(reader.body_bytes());
-                    usize::try_from(left).ok().filter(|left| *left > 0)
-                }
-                None if reader.body_bytes() == 0 => ONE,
-                None => None,
-            },
+            Self::Cut(AnswerPoint::StatusLine | AnswerPoint::Headers) => None,
+            Self::Cut(AnswerPoint::Percent(share)) => in_body(reader, |length| {
+                let place = u128::from(length) * u128::from(share) / 100;
+                u64::try_from(place).unwrap_or(u64::MAX)
+            }),
+            Self::Cut(AnswerPoint::BeforeEnd(bytes)) => {
+                in_body(reader, |length| length.saturating_sub(u64::from(bytes)))
+            }
         }
     }
 }
 
-/// Where in a body of that length the cut is; never at its end.
-fn place(at: CutPoint, length: u64) -> u64 {
-    let place = match at {
-        CutPoint::Headers => 0,
-        CutPoint::Percent(share) => {
-            let place = u128::from(length) * u128::from(share) / 100;
-            u64::try_from(place).unwrap_or(u64::MAX)
+/// How many bytes are left to a place in the body that its length tells; never its end.
+fn in_body(reader: &Reader, place: impl Fn(u64) -> u64) -> Option<usize> {
+    match reader.announced_length() {
+        Some(length) => {
+            let place = place(length).min(length.saturating_sub(1));
+            let left = place.saturating_sub(reader.body_bytes());
+            usize::try_from(left).ok().filter(|left| *left > 0)
         }
-        CutPoint::BeforeEnd(bytes) => length.saturating_sub(u64::from(bytes)),
-    };
-    place.min(length.saturating_sub(1))
+        None if reader.body_bytes() == 0 => Some(1),
+        None => None,
+    }
 }
 
-/// How many bytes of the request are sent: at least one, and never the last.
+/// How many bytes of the request are sent, never all; of those inside it at least one.
 fn cut_request(message: &Encoded, at: CutPoint) -> usize {
-    let all = message.bytes.len();
+    let (head, all) = (message.head_end, message.bytes.len());
+    let bytes = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
     let cut = match at {
-        CutPoint::Headers => message.head_end,
-        CutPoint::Percent(share) => {
-            message.head_end + message.body_len() * usize::from(share) / 100
-        }
-        CutPoint::BeforeEnd(bytes) => {
-            all.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX))
-        }
+        CutPoint::Connect | CutPoint::FirstByte => return 0,
+        CutPoint::Head(share) => (head * usize::from(share) / 100).clamp(1, head - 1),
+        CutPoint::Headers => head,
+        CutPoint::Percent(share) => head + message.body_len() * usize::from(share) / 100,
+        CutPoint::Body(count) => head.saturating_add(bytes(count)),
+        CutPoint::Bytes(count) => bytes(count),
+        CutPoint::BeforeEnd(count) => all.saturating_sub(bytes(count)),
     };
     cut.clamp(1, all - 1)
 }
@@ -160,6 +180,7 @@ fn ending(ending: plan::Ending) -> Ending {
         plan::Ending::Rst => Ending::Rst,
         plan::Ending::Fin => Ending::Fin,
         plan::Ending::HalfClose => Ending::HalfClose,
+        plan::Ending::Silence => Ending::Silence,
     }
 }
 
@@ -195,15 +216,31 @@ mod tests {
             (&with_body, CutPoint::BeforeEnd(9999), 1),
             (&bare, CutPoint::Headers, only_head - 1),
             (&bare, CutPoint::Percent(50), only_head - 1),
+            (&with_body, CutPoint::Connect, 0),
+            (&with_body, CutPoint::FirstByte, 0),
+            (&with_body, CutPoint::Head(0), 1),
+            (&with_body, CutPoint::Head(50), head / 2),
+            (&with_body, CutPoint::Head(99), head - 1),
+            (&bare, CutPoint::Head(99), only_head - 1),
+            (&with_body, CutPoint::Body(3), head + 3),
+            (&with_body, CutPoint::Body(10), all - 1),
+            (&with_body, CutPoint::Bytes(7), 7),
+            (&with_body, CutPoint::Bytes(u32::MAX), all - 1),
         ] {
-            let script = script(Fault::CutRequest { at }, Duration::ZERO, message);
-            assert_eq!(script.send, send, "{at:?}");
-            let close = FollowUpAction::End(Ending::Fin);
-            let follow_up = FollowUp {
-                after: Duration::ZERO,
-                action: close,
-            };
-            assert_eq!(script.follow_up, Some(follow_up));
+            for (end, ending) in [
+                (plan::Ending::Fin, Ending::Fin),
+                (plan::Ending::Rst, Ending::Rst),
+                (plan::Ending::HalfClose, Ending::HalfClose),
+                (plan::Ending::Silence, Ending::Silence),
+            ] {
+                let script = script(Fault::CutRequest { at, end }, Duration::ZERO, message);
+                assert_eq!(script.send, send, "{at:?}");
+                let follow_up = FollowUp {
+                    after: Duration::ZERO,
+                    action: FollowUpAction::End(ending),
+                };
+                assert_eq!(script.follow_up, Some(follow_up));
+            }
         }
     }
 
@@ -214,9 +251,11 @@ mod tests {
             Fault::None,
             Fault::CutRequest {
                 at: CutPoint::Headers,
+                end: plan::Ending::Fin,
             },
             Fault::CutRequest {
                 at: CutPoint::BeforeEnd(9999),
+                end: plan::Ending::Fin,
             },
         ] {
             let script = script(fault, Duration::ZERO, &message);
@@ -269,29 +308,43 @@ mod tests {
         let sized = [head.as_slice(), b"0123456789"].concat();
         let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
         let chunked_head = chunked.len() - 11;
+        let interim = [b"HTTP/1.1 100 Continue\r\n\r\n".as_slice(), &sized].concat();
         for (until, answer, place) in [
             (ReadUntil::FirstByte, sized.as_slice(), 1),
-            (ReadUntil::Cut(CutPoint::Headers), &sized, head.len()),
-            (ReadUntil::Cut(CutPoint::Percent(0)), &sized, head.len()),
+            (ReadUntil::Cut(AnswerPoint::Headers), &sized, head.len()),
+            (ReadUntil::Cut(AnswerPoint::Percent(0)), &sized, head.len()),
             (
-                ReadUntil::Cut(CutPoint::Percent(50)),
+                ReadUntil::Cut(AnswerPoint::Percent(50)),
                 &sized,
                 head.len() + 5,
             ),
             (
-                ReadUntil::Cut(CutPoint::Percent(100)),
+                ReadUntil::Cut(AnswerPoint::Percent(100)),
                 &sized,
                 head.len() + 9,
             ),
             (
-                ReadUntil::Cut(CutPoint::BeforeEnd(1)),
+                ReadUntil::Cut(AnswerPoint::BeforeEnd(1)),
                 &sized,
                 head.len() + 9,
             ),
-            (ReadUntil::Cut(CutPoint::BeforeEnd(99)), &sized, head.len()),
-            (ReadUntil::Cut(CutPoint::Headers), chunked, chunked_head),
             (
-                ReadUntil::Cut(CutPoint::Percent(50)),
+                ReadUntil::Cut(AnswerPoint::BeforeEnd(99)),
+                &sized,
+                head.len(),
+            ),
+            (ReadUntil::Cut(AnswerPoint::Bytes(1)), &sized, 1),
+            (ReadUntil::Cut(AnswerPoint::Bytes(20)), &sized, 20),
+            (ReadUntil::Cut(AnswerPoint::StatusLine), &sized, 17),
+            (ReadUntil::Cut(AnswerPoint::StatusLine), &interim, 25 + 17),
+            (
+                ReadUntil::Cut(AnswerPoint::Headers),
+                &interim,
+                25 + head.len(),
+            ),
+            (ReadUntil::Cut(AnswerPoint::Headers), chunked, chunked_head),
+            (
+                ReadUntil::Cut(AnswerPoint::Percent(50)),
                 chunked,
                 chunked_head + 1,
             ),
@@ -299,9 +352,11 @@ mod tests {
             assert_eq!(read_until(until, answer), (place, false), "{until:?}");
         }
         assert_eq!(read_until(ReadUntil::Whole, &sized), (sized.len(), true));
+        let all = ReadUntil::Cut(AnswerPoint::Whole);
+        assert_eq!(read_until(all, &sized), (sized.len(), true));
         let empty = b"HTTP/1.1 204 No Content\r\n\r\n";
         assert_eq!(
-            read_until(ReadUntil::Cut(CutPoint::Headers), empty),
+            read_until(ReadUntil::Cut(AnswerPoint::Headers), empty),
             (empty.len(), true)
         );
     }

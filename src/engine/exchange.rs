@@ -267,7 +267,7 @@ pub(crate) fn undelivered(not_sent: NotSent) -> Delivered {
         bytes: crate::history::ByteCounts::default(),
         end: not_sent.end,
         hidden: false,
-        fault_happened: false,
+        fault_happened: not_sent.fault_happened,
         answer: None,
         interim: Vec::new(),
         unasked_bytes: false,

@@ -8,7 +8,7 @@ use super::world::{H, RunContext, World};
 use super::{Asking, GoOn, Rounds, clean_up};
 use crate::contract::Outcome;
 use crate::history::{EventKind, Offset, Part, Phase, Round, SkipReason, Stage};
-use crate::plan::{Each, Role, Trial, waves};
+use crate::plan::{Control, Each, Role, Trial, waves};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -153,6 +153,9 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
             .filter(|trial| planned(*trial).operation == operation);
         let (warm, controls): (Vec<usize>, Vec<usize>) =
             of_operation.partition(|trial| planned(*trial).role == Role::WarmUp);
+        let (gone, controls): (Vec<usize>, Vec<usize>) = controls
+            .into_iter()
+            .partition(|trial| planned(*trial).role == Role::Control(Control::ClientGone));
         phase(world, Phase::WarmUp);
         for trial in warm {
             warm_up(world, trial).await;
@@ -177,9 +180,17 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
                 conclude(world, std::mem::take(&mut live)).await;
             }
         }
-        conclude(world, live).await;
-        answered |= !all.is_empty();
+        let any = !all.is_empty();
+        answered |= any;
         measure(world, operation, alone, all);
+        // Nothing is added to what the controls take but the wait for handlers that
+        // nobody waits for: all of them are verified side by side.
+        let gone = async {
+            for trial in gone {
+                client_gone(world, trial, any).await;
+            }
+        };
+        tokio::join!(conclude(world, live), gone);
     }
     if run.stopped() {
         Err(SkipReason::Interrupted)
@@ -188,6 +199,30 @@ async fn controls(world: &Arc<World>, trials: &[usize]) -> Result<(), SkipReason
     } else {
         Err(SkipReason::Unreachable)
     }
+}
+
+/// Operations whose client goes away half-way: sees whether the target completes
+/// them. `answered`: H is known, so there is a half-way.
+async fn client_gone(world: &Arc<World>, trial: usize, answered: bool) {
+    let run = &world.run;
+    if run.stopped() || !answered {
+        let why = if answered {
+            SkipReason::Interrupted
+        } else {
+            SkipReason::Unreachable
+        };
+        skip(run, &[trial], &why);
+        return;
+    }
+    let Some(begun) = begin(world, trial).await else {
+        return;
+    };
+    let last = begun.units.iter().map(|unit| unit.last).max();
+    let passed = run.clock.elapsed(last.unwrap_or_default());
+    let operation = run.plan.trials[trial].operation;
+    let wait = (3 * world.h(operation).p50).max(world.quiet());
+    tokio::time::sleep(wait.saturating_sub(passed)).await;
+    conclude(world, vec![begun]).await;
 }
 
 /// Clean operations that make the target warm, one after the other, for at most

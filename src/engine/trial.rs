@@ -8,7 +8,8 @@ use crate::delivery::{Action, Step as WireStep, Volley};
 use crate::delivery::{Connection, Delivered, Encoded, NotSent, Prepared};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
-    Attempt, Case, Connection as Where, Fault, HoldPoint, Release, ResetPoint, Role, Trial, Variant,
+    Attempt, Case, Connection as Where, CutPoint, Fault, HoldPoint, Release, ResetPoint, Role,
+    Trial, Variant,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -351,7 +352,13 @@ impl World {
 /// instead of, an answer: its retry then leaves at that instant.
 fn strikes(fault: Fault) -> bool {
     match fault {
-        Fault::None | Fault::DropResponse => false,
+        Fault::None
+        | Fault::DropResponse
+        // Nothing of it leaves, so there is no instant to be ready for.
+        | Fault::CutRequest {
+            at: CutPoint::Connect,
+            ..
+        } => false,
         Fault::CutRequest { .. }
         | Fault::CutResponse { .. }
         | Fault::Reset { .. }

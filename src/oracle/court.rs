@@ -205,7 +205,7 @@ impl<'a, 'b> Court<'a, 'b> {
             }
         }
         for (trial, judged) in self.view.trials.iter().zip(&self.judged) {
-            if let crate::plan::Role::Control(_) = trial.trial.role
+            if trial.is_clean_control()
                 && judged
                     .iter()
                     .any(|judged| matches!(judged.state, State::Lack { .. }))

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::court::evidence;
 use super::latency::quantile_word;
 use super::scene::{Clue, Proof, Scene};
-use super::verdict::Finding;
+use super::verdict::{ClientGone, Conduct, Finding};
 use super::view::Delivery;
 use super::words::{capital, duration, exist, list, number, spelled, statuses};
 use crate::codes::{Hazard, Severity};
 use crate::history::{Observation, Reading};
-use crate::plan::{Extraction, Fault, KeyPlace, Kind, TrialId};
+use crate::plan::{AnswerPoint, CutPoint, Ending, Extraction, Fault, KeyPlace, Kind, TrialId};
 
 /// What is known beyond the one proof.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) run: u32,
     /// Whether the operation repeats its effect after an answer, too.
     pub(crate) ignores_keys: bool,
+    /// What the target does when its client is gone.
+    pub(crate) client_gone: Option<ClientGone>,
 }
 
 /// A proof as a finding.
@@ -43,7 +45,10 @@ pub(crate) fn finding(
         explanation: explanation(scene, proof, &summary),
         summary,
         cause: cause.word.to_owned(),
-        why: cause.why.to_owned(),
+        why: match when_gone(scene, proof, facts) {
+            Some(known) => format!("{} {known}", cause.why),
+            None => cause.why.to_owned(),
+        },
         remedy: cause.remedy.to_owned(),
         effect: proof.effect,
         trials,
@@ -258,11 +263,11 @@ fn explanation(scene: &Scene<'_, '_>, proof: &Proof, summary: &str) -> String {
             }
         ),
         Clue::Truncated { .. } => format!(
-            "The connection was closed inside the first request, and no other request had been \
-             accepted; {summary}: the part that arrived was executed."
+            "The first request ended before it was whole, and no other request had been accepted; \
+             {summary}: the part that arrived was executed."
         ),
         Clue::Burned { .. } => format!(
-            "The connection was closed inside the first request, so nothing may have happened; \
+            "The first request ended before it was whole, so nothing may have happened; \
              {summary}. {}",
             answers(scene)
         ),
@@ -312,14 +317,11 @@ fn opening(scene: &Scene<'_, '_>) -> String {
             "The client gave up waiting and sent the request again while the first may have run"
                 .to_owned()
         }
-        Kind::CutRequest => {
-            "The connection was closed inside the first request, and the client sent the whole \
-             request again"
-                .to_owned()
-        }
-        Kind::CutResponse => {
-            "The connection was closed inside the first answer, and the client sent the request \
-             again"
+        Kind::CutRequest => cut_request(scene).to_owned(),
+        Kind::CutResponse => cut_response(scene).to_owned(),
+        Kind::Reset if scene.ending() == Some(Ending::Silence) => {
+            "The client fell silent after the request, with the connection left open, and sent \
+             the request again"
                 .to_owned()
         }
         Kind::Reset => {
@@ -338,6 +340,43 @@ fn opening(scene: &Scene<'_, '_>) -> String {
         }
         Kind::Reserialised => {
             "The request was sent again with other member order and white space".to_owned()
+        }
+    }
+}
+
+fn cut_request(scene: &Scene<'_, '_>) -> &'static str {
+    match scene.cut() {
+        Some((CutPoint::Connect, _)) => {
+            "The first attempt was lost before there was a connection, and the client sent the \
+             request again"
+        }
+        Some((CutPoint::FirstByte, _)) => {
+            "The first connection was lost before the first byte of the request, and the client \
+             sent the request again"
+        }
+        Some((_, Ending::Silence)) => {
+            "The client fell silent inside the first request, with the connection left open, and \
+             sent the whole request again"
+        }
+        Some((_, Ending::Fin | Ending::Rst | Ending::HalfClose)) | None => {
+            "The connection was closed inside the first request, and the client sent the whole \
+             request again"
+        }
+    }
+}
+
+fn cut_response(scene: &Scene<'_, '_>) -> &'static str {
+    match (scene.answer_cut_at(), scene.ending()) {
+        (Some(AnswerPoint::Whole), _) => {
+            "The first answer came whole, but the client lost it and sent the request again"
+        }
+        (_, Some(Ending::Silence)) => {
+            "The client stopped reading inside the first answer, with the connection left open, \
+             and sent the request again"
+        }
+        (_, Some(Ending::Fin | Ending::Rst | Ending::HalfClose) | None) => {
+            "The connection was closed inside the first answer, and the client sent the request \
+             again"
         }
     }
 }
@@ -461,6 +500,17 @@ fn cause(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Cause {
                   nothing to do with each other shut each other out.",
             remedy: "Lock by scope and key, and wait for a short while instead of refusing.",
         },
+        Hazard::CancelMidHandler
+            if facts.client_gone.map(ClientGone::conduct) == Some(Conduct::Completes) =>
+        {
+            Cause {
+                word: "record-at-end",
+                why: "The handler goes on without its client, and the key is recorded only when \
+                      the work is done: the retry came before, found nothing and ran too.",
+                remedy: "Reserve the key before the work and hold it while the work runs; answer \
+                         409 with Retry-After, or wait and replay.",
+            }
+        }
         Hazard::CancelMidHandler => Cause {
             word: "cancelled-handler",
             why: "The handler is cancelled when its client goes away, between two of its steps.",
@@ -515,6 +565,35 @@ fn cause(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Cause {
         | Hazard::ClientRetryPolicy
         | Hazard::ClockSkewRejection => KEY_IGNORED,
     }
+}
+
+/// What the calibration adds to the cause of a finding of a client that left, as a
+/// sentence.
+fn when_gone(scene: &Scene<'_, '_>, proof: &Proof, facts: Facts) -> Option<String> {
+    let told = matches!(
+        proof.hazard,
+        Hazard::StuckKey | Hazard::CancelMidHandler | Hazard::DuplicateEffectDroppedResponse
+    );
+    let left = scene
+        .attempts()
+        .any(|attempt| attempt.exchange.fault_happened && scene.fault(attempt).client_leaves());
+    let known = facts.client_gone.filter(|_| told && left)?;
+    let ClientGone { seen, of } = known;
+    Some(match known.conduct() {
+        Conduct::Completes => format!(
+            "When the client is gone this target completes what it began ({seen} of {of} seen)."
+        ),
+        Conduct::Cancels => format!(
+            "When the client is gone this target cancels what it began (none of {of} was completed)."
+        ),
+        Conduct::Either => format!(
+            "When the client is gone this target completes what it began or cancels it ({seen} of \
+             {of} were completed)."
+        ),
+        Conduct::NotKnown => {
+            "What this target does when the client is gone is not known.".to_owned()
+        }
+    })
 }
 
 fn sequential(scene: &Scene<'_, '_>, facts: Facts) -> Cause {

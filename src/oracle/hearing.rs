@@ -548,6 +548,7 @@ impl<'a> Hearing<'a, '_> {
         let scene = self.court.scene(self.case, place, best.instance)?;
         let trials: BTreeSet<TrialId> = proofs.iter().map(|proof| proof.trial).collect();
         let facts = explain::Facts {
+            client_gone: self.controls.told.client_gone,
             trials: trials.len(),
             run: docket.run,
             // A target that repeats after the answer, too, does not look at keys.

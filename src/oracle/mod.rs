@@ -14,6 +14,7 @@ mod apart;
 mod court;
 mod effects;
 mod explain;
+mod gone;
 mod grounds;
 mod hearing;
 mod invariant;
@@ -34,8 +35,8 @@ mod words;
 pub use power::overlap;
 pub use sweep::axes;
 pub use verdict::{
-    CaseJudgement, ControlJudgement, EffectTally, EventIndex, Evidence, Finding, Ground, Judgement,
-    Point, Release, Sweep, Tightness, TrialCounts, Verdict, Window,
+    CaseJudgement, ClientGone, Conduct, ControlJudgement, EffectTally, EventIndex, Evidence,
+    Finding, Ground, Judgement, Point, Release, Sweep, Tightness, TrialCounts, Verdict, Window,
 };
 
 use crate::codes::Reason;

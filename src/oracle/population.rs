@@ -10,7 +10,7 @@ use super::EventIndex;
 use super::view::{Delivery, View};
 use crate::contract::Outcome;
 use crate::history::History;
-use crate::plan::{Plan, Population, TrialId};
+use crate::plan::{Control, Plan, Population, Role, TrialId};
 
 /// One latency and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub struct Sample {
 }
 
 /// All latencies of a run that belong to a population: of the operation under
-/// the pattern in the trials of cases, and of the controls. Warm-up is left out.
+/// the pattern in the trials of cases, and of the controls. Warm-up is left out, and so are clients
+/// that go away.
 pub fn samples(plan: &Plan, history: &History) -> Vec<Sample> {
     of_view(&View::new(&history.carried_out(plan), history))
 }
@@ -44,8 +45,9 @@ pub(crate) fn of_view(view: &View<'_>) -> Vec<Sample> {
         let Some(scenario) = view.scenario(planned.scenario) else {
             continue;
         };
-        if planned.role == crate::plan::Role::WarmUp {
-            continue;
+        match planned.role {
+            Role::WarmUp | Role::Control(Control::ClientGone) => continue,
+            Role::Control(Control::One | Control::Two | Control::Ten) | Role::Case(_) => {}
         }
         for instance in 0..trial.instances.len() {
             let deliveries = trial.deliveries(instance, planned.operation, &scenario.contract);

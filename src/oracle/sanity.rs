@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::EventIndex;
 use super::effects::{Judged, State, number};
+use super::gone;
 use super::verdict::{ControlJudgement, Ground};
 use super::view::{Delivery, TrialView, View};
 use crate::codes::Reason;
@@ -80,7 +81,7 @@ pub(crate) fn controls(
         places.entry((case.scenario, case.operation)).or_default();
     }
     for (place, trial) in view.trials.iter().enumerate() {
-        if let Role::Control(_) = trial.trial.role {
+        if trial.is_clean_control() {
             let operation = (trial.trial.scenario, trial.trial.operation);
             places.entry(operation).or_default().push(place);
         }
@@ -101,7 +102,10 @@ pub(crate) fn controls(
                     .collect(),
             };
             let moved = |effect: usize| noisy.contains(&(operation.0, effect));
-            Some((operation, look.controls(&moved)))
+            let mut controls = look.controls(&moved);
+            controls.told.client_gone =
+                gone::calibration(view, judged, scenario, operation, &controls.effects);
+            Some((operation, controls))
         })
         .collect()
 }
@@ -161,6 +165,7 @@ impl<'a> Look<'a, '_> {
                 trials: size(self.trials.len()),
                 attempts: size(answered.len()),
                 h_us: self.view.h_us(self.operation.0, self.operation.1),
+                client_gone: None,
                 grounds,
             },
             effects,

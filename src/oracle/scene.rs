@@ -5,7 +5,10 @@ use super::EventIndex;
 use super::effects::{Excess, Judged, State};
 use super::view::{Delivery, TrialView, View};
 use crate::codes::Hazard;
-use crate::plan::{Body, Case, Fault, Kind, PlannedScenario, Population, Then, TrialId};
+use crate::plan::{
+    AnswerPoint, Body, Case, CutPoint, Ending, Fault, Kind, PlannedScenario, Population, Sent,
+    Then, TrialId,
+};
 
 /// One instance of one trial of a case.
 pub(crate) struct Scene<'a, 'b> {
@@ -166,8 +169,9 @@ impl<'a> Scene<'a, '_> {
     pub(crate) fn left_before_the_answer(&self) -> bool {
         self.attempts().any(|attempt| {
             let leaves = match self.fault(attempt) {
-                Fault::Reset { .. }
-                | Fault::Timeout {
+                // A silent client is there for all that the target can see.
+                Fault::Reset { end, .. } => end != Ending::Silence,
+                Fault::Timeout {
                     then: Then::Close, ..
                 } => true,
                 Fault::None
@@ -186,12 +190,53 @@ impl<'a> Scene<'a, '_> {
         })
     }
 
-    /// Whether the first request was cut inside its body.
+    /// Whether part of the first request arrived, and no more.
     pub(crate) fn was_cut(&self) -> bool {
         self.has_a_body()
-            && self.attempts().any(|attempt| {
-                matches!(self.fault(attempt), Fault::CutRequest { .. })
-                    && attempt.exchange.fault_happened
+            && self.cut().is_some_and(|(point, _)| match point.sent() {
+                Sent::Nothing => false,
+                Sent::PartOfTheHead | Sent::PartOfTheRequest => true,
+            })
+    }
+
+    /// Where and how a request was cut, if one was.
+    pub(crate) fn cut(&self) -> Option<(CutPoint, Ending)> {
+        self.attempts().find_map(|attempt| {
+            let happened = attempt.exchange.fault_happened;
+            match self.fault(attempt) {
+                Fault::CutRequest { at, end } if happened => Some((at, end)),
+                Fault::CutRequest { .. }
+                | Fault::None
+                | Fault::DropResponse
+                | Fault::CutResponse { .. }
+                | Fault::Reset { .. }
+                | Fault::Timeout { .. } => None,
+            }
+        })
+    }
+
+    /// How the connection was ended in or after a request that was whole, if it was.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.attempts()
+            .find_map(|attempt| match self.fault(attempt) {
+                Fault::Reset { end, .. } | Fault::CutResponse { end, .. } => Some(end),
+                Fault::None
+                | Fault::DropResponse
+                | Fault::CutRequest { .. }
+                | Fault::Timeout { .. } => None,
+            })
+    }
+
+    /// Where an answer was to be cut, if one was.
+    pub(crate) fn answer_cut_at(&self) -> Option<AnswerPoint> {
+        self.attempts()
+            .find_map(|attempt| match self.fault(attempt) {
+                Fault::CutResponse { at, .. } => Some(at),
+                Fault::None
+                | Fault::DropResponse
+                | Fault::CutRequest { .. }
+                | Fault::Reset { .. }
+                | Fault::Timeout { .. } => None,
             })
     }
 
@@ -213,9 +258,22 @@ impl<'a> Scene<'a, '_> {
                 });
                 if answered {
                     Hazard::DuplicateEffectDroppedResponse
+                } else if self.ending() == Some(Ending::Silence) {
+                    // Nobody was told that the client is gone: the handler went on
+                    // while the retry came.
+                    Hazard::DuplicateEffectInFlight
                 } else {
                     Hazard::CancelMidHandler
                 }
+            }
+            // Before the end of its head nothing of a request can be executed: what
+            // is there twice was done by the retries, one after the other.
+            Kind::CutRequest
+                if self
+                    .cut()
+                    .is_some_and(|(point, _)| point.sent() != Sent::PartOfTheRequest) =>
+            {
+                Hazard::DuplicateEffectSequential
             }
             Kind::CutRequest if self.has_a_body() => Hazard::PartialUploadExecuted,
             // What has no body cannot be cut in it: closing after the head of such

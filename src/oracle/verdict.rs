@@ -226,8 +226,46 @@ pub struct ControlJudgement {
     pub attempts: u32,
     /// p50 and p99 of their first executions in microseconds.
     pub h_us: Option<(u64, u64)>,
+    /// What the target does when the client is gone; `None` where that was not
+    /// asked.
+    pub client_gone: Option<ClientGone>,
     /// What is wrong with them; it holds for every case of the operation.
     pub grounds: Vec<Ground>,
+}
+
+/// How many operations showed their effects although their client went away
+/// half-way through the handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientGone {
+    /// That showed them.
+    pub seen: u32,
+    /// Of so many of which that could be read.
+    pub of: u32,
+}
+
+/// What a target does with an operation whose client is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conduct {
+    /// It completes all of them.
+    Completes,
+    /// It completes none.
+    Cancels,
+    /// It completes some.
+    Either,
+    /// Nothing could be read.
+    NotKnown,
+}
+
+impl ClientGone {
+    /// What that says of the target.
+    pub fn conduct(self) -> Conduct {
+        match (self.seen, self.of) {
+            (_, 0) => Conduct::NotKnown,
+            (0, _) => Conduct::Cancels,
+            (seen, of) if seen == of => Conduct::Completes,
+            (_, _) => Conduct::Either,
+        }
+    }
 }
 
 /// What is said of a whole run.

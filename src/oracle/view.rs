@@ -13,7 +13,7 @@ use crate::history::{
     ResponseFacts, SkipReason, Stage,
 };
 use crate::oracle::EventIndex;
-use crate::plan::{Fault, InstanceIndex, Plan, PlannedScenario, Role, Trial, TrialId};
+use crate::plan::{Control, Fault, InstanceIndex, Plan, PlannedScenario, Role, Trial, TrialId};
 
 /// A plan and what became of it.
 pub(crate) struct View<'a> {
@@ -241,6 +241,14 @@ impl<'a> TrialView<'a> {
         match self.trial.role {
             Role::Case(case) => Some(case),
             Role::WarmUp | Role::Control(_) => None,
+        }
+    }
+
+    /// Whether it is a control of clean operations.
+    pub(crate) fn is_clean_control(&self) -> bool {
+        match self.trial.role {
+            Role::Control(Control::One | Control::Two | Control::Ten) => true,
+            Role::Control(Control::ClientGone) | Role::WarmUp | Role::Case(_) => false,
         }
     }
 

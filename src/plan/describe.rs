@@ -133,6 +133,7 @@ fn controls(trials: &[&Trial], operation: usize) -> String {
         (Role::Control(Control::One), "alone"),
         (Role::Control(Control::Two), "one after the other"),
         (Role::Control(Control::Ten), "at once"),
+        (Role::Control(Control::ClientGone), "whose client goes away"),
     ] {
         let sizes = of(role);
         if let Some(size) = sizes.first() {
@@ -389,8 +390,22 @@ fn least_time(scenario: &PlannedScenario, trials: &[&Trial]) -> Duration {
     } else {
         1
     };
+    // A silent client stays for as long as an attempt may take.
+    let silent = |trial: &&&Trial| {
+        trial
+            .attempts
+            .iter()
+            .any(|attempt| attempt.fault.is_silent())
+    };
+    let silences = trials.iter().filter(silent).count();
+    let side_by_side = if scenario.one_at_a_time() {
+        silences
+    } else {
+        silences.min(1)
+    };
+    let silence = scenario.target.timeout * u32::try_from(side_by_side).unwrap_or(u32::MAX);
     // The controls settle before the first trial begins.
-    (quiet + stable).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX)) + stable
+    silence + (quiet + stable).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX)) + stable
 }
 
 /// Every host that something may be sent to.

@@ -1,7 +1,7 @@
 //! Which cases of a plan are run. Ids, keys, markers and offsets of what stays
 //! are what they were; only places in lists close up.
 
-use super::{Case, Plan, Role};
+use super::{Case, Control, Plan, Role, Trial};
 use std::collections::BTreeSet;
 
 /// What is asked for; an empty list asks for nothing. Between the lists *and*
@@ -40,8 +40,17 @@ impl Filter {
             cases: only(plan.cases, &cases),
             trials: plan.trials,
         };
+        let leaves = |trial: &&Trial| trial.attempts.iter().any(|it| it.fault.client_leaves());
+        let left: BTreeSet<(usize, usize)> = kept
+            .trials
+            .iter()
+            .filter(|trial| matches!(trial.role, Role::Case(case) if cases.contains(&case)))
+            .filter(leaves)
+            .map(|trial| (trial.scenario, trial.operation))
+            .collect();
         kept.trials.retain(|trial| match trial.role {
             Role::Case(case) => cases.contains(&case),
+            Role::Control(Control::ClientGone) => left.contains(&(trial.scenario, trial.operation)),
             Role::WarmUp | Role::Control(_) => {
                 operations.contains(&(trial.scenario, trial.operation))
             }

@@ -6,17 +6,23 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method, Operation,
-    Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
+    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Clean operations before the controls (`language.md` section 14: 10, at most
 /// 2 s; the time is the engine's business).
 const WARM_UP: u32 = 10;
+
+/// Operations whose client goes away, to see what the target does then.
+const CLIENTS_GONE: u32 = 5;
+
+/// The number of a trial that has none yet; real ones begin at 1.
+const UNNUMBERED: TrialId = TrialId(0);
 
 /// The most attempts that a plan may hold: some hundred megabytes.
 const MOST_ATTEMPTS: u64 = 2_000_000;
@@ -99,6 +105,7 @@ pub fn generate(
             draft.row(scenario, row, &name)?;
         }
     }
+    draft.number_the_rest();
     Ok(draft.plan)
 }
 
@@ -160,7 +167,67 @@ impl Draft {
             self.case(first_case + offset, kind, trials, few)?;
         }
         self.shuffle(first_trial);
+        self.clients_gone(scenario, row, row_name, index, first_trial);
         Ok(())
+    }
+
+    /// Before the trials in which clients go away: what the target does then, with
+    /// keys of its own (`transport.md` section 7). Only where an effect can tell.
+    fn clients_gone(
+        &mut self,
+        scenario: &Scenario,
+        row: &ScenarioRow,
+        row_name: &str,
+        index: usize,
+        first_trial: usize,
+    ) {
+        let planned = &self.plan.scenarios[index];
+        let left: BTreeSet<usize> = self.plan.trials[first_trial..]
+            .iter()
+            .filter(|trial| trial.attempts.iter().any(|it| it.fault.client_leaves()))
+            .map(|trial| trial.operation)
+            .filter(|operation| {
+                let tells = |effect| planned.tells_alone(*operation, effect);
+                !planned.one_at_a_time() && planned.effects.iter().any(tells)
+            })
+            .collect();
+        let seed = self.plan.seed;
+        let trials: Vec<Trial> = left
+            .into_iter()
+            .map(|operation| Trial {
+                id: UNNUMBERED,
+                role: Role::Control(Control::ClientGone),
+                scenario: index,
+                operation,
+                instances: (0..CLIENTS_GONE)
+                    .map(|instance| {
+                        Instance(seed.part(&[
+                            "control",
+                            &scenario.name,
+                            row_name,
+                            &row.operations[operation].name,
+                            "client-gone",
+                            &instance.to_string(),
+                        ]))
+                    })
+                    .collect(),
+                attempts: pattern::clients_gone(CLIENTS_GONE),
+                hold: None,
+            })
+            .collect();
+        self.attempts += u64::from(CLIENTS_GONE) * trials.len() as u64;
+        self.plan.trials.splice(first_trial..first_trial, trials);
+    }
+
+    /// Numbers what was planned last, so that the numbers of all other trials are
+    /// what they would be without it.
+    fn number_the_rest(&mut self) {
+        for trial in &mut self.plan.trials {
+            if trial.id == UNNUMBERED {
+                trial.id = TrialId(self.next_id);
+                self.next_id += 1;
+            }
+        }
     }
 
     fn claim(&mut self, id: &CaseId, place: &Place) -> Result<(), PlanError> {
@@ -385,18 +452,33 @@ fn applied(kind: &PatternKind, operation: &Operation) -> Result<PatternKind, &'s
             Err("the request has no JSON body")
         }
         // What is cut "after the head" of a request without a body was sent whole.
-        PatternKind::CutRequest { at } if is_empty(body) => keep_points(
+        PatternKind::CutRequest { at, end } if is_empty(body) => keep_points(
             at,
-            |point| matches!(point, CutPoint::BeforeEnd(_)),
+            |point| match point {
+                CutPoint::Connect
+                | CutPoint::FirstByte
+                | CutPoint::Head(_)
+                | CutPoint::Bytes(_)
+                | CutPoint::BeforeEnd(_) => true,
+                CutPoint::Headers | CutPoint::Percent(_) | CutPoint::Body(_) => false,
+            },
             "the request has no body that could be cut",
         )
-        .map(|at| PatternKind::CutRequest { at }),
-        PatternKind::CutResponse { at } if operation.request.method == Method::Head => keep_points(
-            at,
-            |point| matches!(point, CutPoint::Headers),
-            "the answer has no body that could be cut",
-        )
-        .map(|at| PatternKind::CutResponse { at }),
+        .map(|at| PatternKind::CutRequest { at, end: *end }),
+        PatternKind::CutResponse { at, end } if operation.request.method == Method::Head => {
+            keep_points(
+                at,
+                |point| match point {
+                    AnswerPoint::Bytes(_)
+                    | AnswerPoint::StatusLine
+                    | AnswerPoint::Headers
+                    | AnswerPoint::Whole => true,
+                    AnswerPoint::Percent(_) | AnswerPoint::BeforeEnd(_) => false,
+                },
+                "the answer has no body that could be cut",
+            )
+            .map(|at| PatternKind::CutResponse { at, end: *end })
+        }
         _ => Ok(kind.clone()),
     }
 }
@@ -411,11 +493,11 @@ fn is_empty(body: &Body) -> bool {
     }
 }
 
-fn keep_points(
-    points: &[CutPoint],
-    keep: impl Fn(&CutPoint) -> bool,
+fn keep_points<T: Copy>(
+    points: &[T],
+    keep: impl Fn(&T) -> bool,
     otherwise: &'static str,
-) -> Result<Vec<CutPoint>, &'static str> {
+) -> Result<Vec<T>, &'static str> {
     let kept: Vec<_> = points.iter().copied().filter(|it| keep(it)).collect();
     if kept.is_empty() {
         Err(otherwise)

@@ -88,6 +88,27 @@ pub struct PlannedScenario {
 }
 
 impl PlannedScenario {
+    /// Whether an effect tells of each single operation by itself how often it
+    /// happened, whatever the others of the flow do.
+    pub fn tells_alone(&self, operation: usize, effect: &Effect) -> bool {
+        let counted = match effect.expectation {
+            Expectation::Once | Expectation::Number(_) => true,
+            Expectation::Never
+            | Expectation::AtMostOnce
+            | Expectation::Between { .. }
+            | Expectation::Equals(_)
+            | Expectation::Matches(_)
+            | Expectation::OneOf(_) => false,
+        };
+        let of_this_one = match &effect.at {
+            _ if self.operations.len() == 1 => true,
+            // What is read after the first operation no other has made.
+            Some(name) => operation == 0 && self.operations[0].name == *name,
+            None => false,
+        };
+        counted && of_this_one && effect.marked && !effect.delta
+    }
+
     /// Whether its trials have to run one at a time, since an effect cannot tell
     /// one from another (`language.md` section 14, *Effects*).
     pub fn one_at_a_time(&self) -> bool {
@@ -261,6 +282,9 @@ pub enum Control {
     Two,
     /// Ten clean operations at once, to show ten, none refused.
     Ten,
+    /// Operations whose client goes away while the handler runs, to show whether
+    /// the target completes or cancels them; never judged.
+    ClientGone,
 }
 
 /// One trial: operations, each with its key and marker, and their attempts.
@@ -366,15 +390,21 @@ pub enum Fault {
     None,
     /// The answer is read whole, recorded, and hidden from the client.
     DropResponse,
-    /// The connection is closed inside the request.
+    /// The request ends before it is whole.
     CutRequest {
-        /// After what.
+        /// Where.
         at: CutPoint,
+        /// How. Before a connection there is nothing to end.
+        #[serde(default = "fin", skip_serializing_if = "is_fin")]
+        end: Ending,
     },
-    /// The connection is closed inside the answer.
+    /// The answer is read this far and no further.
     CutResponse {
-        /// After what.
-        at: CutPoint,
+        /// Where.
+        at: AnswerPoint,
+        /// How.
+        #[serde(default = "fin", skip_serializing_if = "is_fin")]
+        end: Ending,
     },
     /// The connection is ended after the request.
     Reset {
@@ -392,16 +422,94 @@ pub enum Fault {
     },
 }
 
-/// A place inside a message.
+impl Fault {
+    /// Whether the client goes away, for the target to see, from a request that it
+    /// has sent whole.
+    pub fn client_leaves(self) -> bool {
+        match self {
+            Self::CutResponse { end, .. } | Self::Reset { end, .. } => end != Ending::Silence,
+            Self::Timeout { then, .. } => then == Then::Close,
+            Self::None | Self::DropResponse | Self::CutRequest { .. } => false,
+        }
+    }
+
+    /// Whether the client falls silent and keeps its connection.
+    pub fn is_silent(self) -> bool {
+        match self {
+            Self::CutRequest { end, .. }
+            | Self::CutResponse { end, .. }
+            | Self::Reset { end, .. } => end == Ending::Silence,
+            Self::None | Self::DropResponse | Self::Timeout { .. } => false,
+        }
+    }
+}
+
+/// A place in a request, in the order of the wire; never its end, since what was
+/// sent whole was not cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CutPoint {
+    /// Before there is a connection: the attempt is lost on the client's side.
+    Connect,
+    /// On a connection (TLS included), before the first byte.
+    FirstByte,
+    /// After so many per cent of the head; at least one byte of it, never all.
+    Head(u8),
+    /// Right after the head.
+    Headers,
+    /// After so many per cent of the body.
+    Percent(u8),
+    /// After so many bytes of the body.
+    Body(u32),
+    /// After so many bytes, head and body counted together.
+    Bytes(u32),
+    /// So many bytes before the end.
+    BeforeEnd(u32),
+}
+
+/// How much of a request has left at a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Not a byte: nothing can have been executed.
+    Nothing,
+    /// Part of the head: no server that waits for its end starts a handler.
+    PartOfTheHead,
+    /// The head at least, or nobody knows without the request's length.
+    PartOfTheRequest,
+}
+
+impl CutPoint {
+    /// How much has left there.
+    pub fn sent(self) -> Sent {
+        match self {
+            Self::Connect | Self::FirstByte => Sent::Nothing,
+            Self::Head(_) => Sent::PartOfTheHead,
+            Self::Headers
+            | Self::Percent(_)
+            | Self::Body(_)
+            | Self::Bytes(_)
+            | Self::BeforeEnd(_) => Sent::PartOfTheRequest,
+        }
+    }
+}
+
+/// A place in an answer, in the order of the wire. Interim answers (1xx) are
+/// passed over, but their bytes count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerPoint {
+    /// After so many bytes, head and body counted together.
+    Bytes(u32),
+    /// Right after the status line.
+    StatusLine,
     /// Right after the head.
     Headers,
     /// After so many per cent of the body.
     Percent(u8),
     /// So many bytes before the end.
     BeforeEnd(u32),
+    /// Right after the answer: all of it has come, and the client never sees it.
+    Whole,
 }
 
 /// When a connection is ended.
@@ -424,6 +532,21 @@ pub enum Ending {
     Fin,
     /// With FIN in our direction only.
     HalfClose,
+    /// Not at all: from there on nothing is sent and nothing is read, for as long
+    /// as an attempt may take; only then it is closed.
+    Silence,
+}
+
+fn fin() -> Ending {
+    Ending::Fin
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_fin(ending: &Ending) -> bool {
+    *ending == Ending::Fin
 }
 
 /// What happens to the socket of a client that gave up.

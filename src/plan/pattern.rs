@@ -4,8 +4,8 @@
 
 use super::refine::SWEEP_END_PPM;
 use super::{
-    Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind, Moment,
-    PatternTag, Release, ResetPoint, Then, Variant,
+    AnswerPoint, Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind,
+    Moment, PatternTag, Release, ResetPoint, Then, Variant,
 };
 use crate::scenario::{Pattern, PatternKind, ResetAfter, When};
 use std::time::Duration;
@@ -86,7 +86,8 @@ pub(super) fn variants(pattern: &PatternKind) -> u32 {
     let length = |list: usize| u32::try_from(list).unwrap_or(u32::MAX);
     match pattern {
         PatternKind::Timeout { after } => length(after.len()).saturating_mul(2),
-        PatternKind::CutRequest { at } | PatternKind::CutResponse { at } => length(at.len()),
+        PatternKind::CutRequest { at, .. } => length(at.len()),
+        PatternKind::CutResponse { at, .. } => length(at.len()),
         PatternKind::Replay { .. } | PatternKind::ChangedHeaders | PatternKind::Reserialised => 2,
         PatternKind::Burst { .. }
         | PatternKind::Stagger { .. }
@@ -152,11 +153,21 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
                 },
             })
         }
-        PatternKind::CutRequest { at } => then_retry(Fault::CutRequest {
+        PatternKind::CutRequest { at, end } => {
+            let at = in_turn(at, turn.index).0;
+            then_retry(Fault::CutRequest {
+                at,
+                // Where there is no connection none ends in some way.
+                end: if at == CutPoint::Connect {
+                    Ending::Fin
+                } else {
+                    *end
+                },
+            })
+        }
+        PatternKind::CutResponse { at, end } => then_retry(Fault::CutResponse {
             at: in_turn(at, turn.index).0,
-        }),
-        PatternKind::CutResponse { at } => then_retry(Fault::CutResponse {
-            at: in_turn(at, turn.index).0,
+            end: *end,
         }),
         PatternKind::Reset { after, end } => then_retry(Fault::Reset {
             after: match after {
@@ -176,6 +187,20 @@ pub(super) fn attempts(pattern: &PatternKind, turn: Turn) -> Vec<Attempt> {
 pub(super) fn clean_in_a_row(instances: u32) -> Vec<Attempt> {
     (0..instances)
         .map(|instance| clean(1, instance as InstanceIndex))
+        .collect()
+}
+
+/// An attempt of each of so many instances, one after the other, whose client is
+/// gone half-way through the handler.
+pub(super) fn clients_gone(instances: u32) -> Vec<Attempt> {
+    (0..instances)
+        .map(|instance| Attempt {
+            fault: Fault::Reset {
+                after: ResetPoint::RequestSent(Moment::PpmOfH(500_000)),
+                end: Ending::Rst,
+            },
+            ..clean(1, instance as InstanceIndex)
+        })
         .collect()
 }
 
@@ -311,7 +336,10 @@ fn micros(span: Duration) -> u64 {
 /// | `stagger`, `stagger: 20ms`, 5 attempts of it | `stagger`, `stagger-20ms`, `stagger-5x20ms` |
 /// | `timeout`, `timeout: 200ms`, `timeout: 50%` | `timeout`, `timeout-200ms`, `timeout-50pct` |
 /// | `cut_request`, `50%`, `-1`, `headers` | `cut_request`, `cut_request-50pct`, `cut_request-last-1`, `cut_request-headers` |
+/// | … `connect`, `first_byte`, `head`, `head 25%` | `cut_request-connect`, `cut_request-first_byte`, `cut_request-head`, `cut_request-head25pct` |
+/// | … `body 10B`, `120B`, with `end: rst` | `cut_request-body10B`, `cut_request-120B`, `cut_request-rst` |
 /// | `cut_response` (at the head), `50%` | `cut_response`, `cut_response-50pct` |
+/// | … `20B`, `status_line`, `whole` with `end: silence` | `cut_response-20B`, `cut_response-status_line`, `cut_response-whole-silence` |
 /// | `reset`, `answered`, `25%`, with `end: fin` | `reset`, `reset-answered`, `reset-25pct`, `reset-fin` |
 /// | `drop_response`, `changed_headers`, `reserialised` | the same word |
 pub(super) fn id_part(pattern: &Pattern) -> String {
@@ -380,10 +408,17 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
         },
         PatternKind::Timeout { after } if *after == TIMEOUT_DEFAULT => Vec::new(),
         PatternKind::Timeout { after } => after.iter().map(|at| when(*at, style)).collect(),
-        PatternKind::CutRequest { at } if *at == CUT_REQUEST_DEFAULT => Vec::new(),
-        PatternKind::CutResponse { at } if *at == CUT_RESPONSE_DEFAULT => Vec::new(),
-        PatternKind::CutRequest { at } | PatternKind::CutResponse { at } => {
-            at.iter().map(|point| cut_point(*point, style)).collect()
+        PatternKind::CutRequest { at, end } => {
+            let places = (*at != CUT_REQUEST_DEFAULT)
+                .then(|| at.iter().map(|point| cut_point(*point, style)));
+            let end = ending(*end, Ending::Fin, style);
+            places.into_iter().flatten().chain(end).collect()
+        }
+        PatternKind::CutResponse { at, end } => {
+            let places = (*at != CUT_RESPONSE_DEFAULT)
+                .then(|| at.iter().map(|point| answer_point(*point, style)));
+            let end = ending(*end, Ending::Fin, style);
+            places.into_iter().flatten().chain(end).collect()
         }
         PatternKind::Reset { after, end } => {
             let after = match after {
@@ -392,11 +427,7 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
                 ResetAfter::Answered => Some("answered".to_owned()),
                 ResetAfter::At(at) => Some(when(*at, style)),
             };
-            let end = match end {
-                Ending::Rst => None,
-                Ending::Fin => Some("fin".to_owned()),
-                Ending::HalfClose => Some(words("half_close", style)),
-            };
+            let end = ending(*end, Ending::Rst, style);
             after.into_iter().chain(end).collect()
         }
         PatternKind::DropResponse | PatternKind::ChangedHeaders | PatternKind::Reserialised => {
@@ -412,7 +443,7 @@ const CUT_REQUEST_DEFAULT: [CutPoint; 3] = [
     CutPoint::Percent(50),
     CutPoint::BeforeEnd(1),
 ];
-const CUT_RESPONSE_DEFAULT: [CutPoint; 1] = [CutPoint::Headers];
+const CUT_RESPONSE_DEFAULT: [AnswerPoint; 1] = [AnswerPoint::Headers];
 
 fn words(text: &str, style: Style) -> String {
     match style {
@@ -421,13 +452,62 @@ fn words(text: &str, style: Style) -> String {
     }
 }
 
+/// How a connection is ended, where that is not as usual.
+fn ending(ending: Ending, usual: Ending, style: Style) -> Option<String> {
+    let word = match ending {
+        Ending::Rst => "rst",
+        Ending::Fin => "fin",
+        Ending::HalfClose => "half_close",
+        Ending::Silence => "silence",
+    };
+    (ending != usual).then(|| words(word, style))
+}
+
 fn cut_point(point: CutPoint, style: Style) -> String {
     match (point, style) {
+        (CutPoint::Connect, _) => "connect".to_owned(),
+        (CutPoint::FirstByte, style) => words("first_byte", style),
+        (CutPoint::Head(50), _) => "head".to_owned(),
+        (CutPoint::Head(share), Style::Id) => format!("head{}", percent(share, style)),
+        (CutPoint::Head(share), Style::Shown) => format!("head {}", percent(share, style)),
         (CutPoint::Headers, _) => "headers".to_owned(),
-        (CutPoint::Percent(percent), Style::Id) => format!("{percent}pct"),
-        (CutPoint::Percent(percent), Style::Shown) => format!("{percent} %"),
-        (CutPoint::BeforeEnd(bytes), Style::Id) => format!("last-{bytes}"),
-        (CutPoint::BeforeEnd(bytes), Style::Shown) => format!("−{bytes}"),
+        (CutPoint::Percent(share), style) => percent(share, style),
+        (CutPoint::Body(bytes), Style::Id) => format!("body{}", size(bytes, style)),
+        (CutPoint::Body(bytes), Style::Shown) => format!("body {}", size(bytes, style)),
+        (CutPoint::Bytes(bytes), style) => size(bytes, style),
+        (CutPoint::BeforeEnd(bytes), style) => before_end(bytes, style),
+    }
+}
+
+fn answer_point(point: AnswerPoint, style: Style) -> String {
+    match point {
+        AnswerPoint::Bytes(bytes) => size(bytes, style),
+        AnswerPoint::StatusLine => words("status_line", style),
+        AnswerPoint::Headers => "headers".to_owned(),
+        AnswerPoint::Percent(share) => percent(share, style),
+        AnswerPoint::BeforeEnd(bytes) => before_end(bytes, style),
+        AnswerPoint::Whole => "whole".to_owned(),
+    }
+}
+
+fn percent(share: u8, style: Style) -> String {
+    match style {
+        Style::Id => format!("{share}pct"),
+        Style::Shown => format!("{share} %"),
+    }
+}
+
+fn size(bytes: u32, style: Style) -> String {
+    match style {
+        Style::Id => format!("{bytes}B"),
+        Style::Shown => format!("{bytes} B"),
+    }
+}
+
+fn before_end(bytes: u32, style: Style) -> String {
+    match style {
+        Style::Id => format!("last-{bytes}"),
+        Style::Shown => format!("−{bytes}"),
     }
 }
 
@@ -513,7 +593,12 @@ mod tests {
         let timeout = |after: &[When]| PatternKind::Timeout {
             after: after.to_vec(),
         };
-        let cut = |at: &[CutPoint]| PatternKind::CutRequest { at: at.to_vec() };
+        let cut_to = |at: &[CutPoint], end| PatternKind::CutRequest {
+            at: at.to_vec(),
+            end,
+        };
+        let cut = |at: &[CutPoint]| cut_to(at, Ending::Fin);
+        let answer = |at, end| PatternKind::CutResponse { at: vec![at], end };
         let table = [
             (replay(3, Duration::ZERO), "replay-3", "replay ×3"),
             (replay(3, ms(50)), "replay-3-50ms", "replay ×3 50 ms"),
@@ -568,11 +653,49 @@ mod tests {
                 "cut request −1",
             ),
             (
-                PatternKind::CutResponse {
-                    at: vec![CutPoint::Percent(50)],
-                },
+                cut(&[CutPoint::Connect, CutPoint::FirstByte]),
+                "cut_request-connect-first_byte",
+                "cut request connect first byte",
+            ),
+            (
+                cut(&[CutPoint::Head(50), CutPoint::Head(25)]),
+                "cut_request-head-head25pct",
+                "cut request head head 25 %",
+            ),
+            (
+                cut_to(&[CutPoint::Body(10), CutPoint::Bytes(120)], Ending::Silence),
+                "cut_request-body10B-120B-silence",
+                "cut request body 10 B 120 B silence",
+            ),
+            (
+                cut_to(&CUT_REQUEST_DEFAULT, Ending::Rst),
+                "cut_request-rst",
+                "cut request rst",
+            ),
+            (
+                answer(AnswerPoint::Percent(50), Ending::Fin),
                 "cut_response-50pct",
                 "cut response 50 %",
+            ),
+            (
+                answer(AnswerPoint::Headers, Ending::HalfClose),
+                "cut_response-half_close",
+                "cut response half close",
+            ),
+            (
+                answer(AnswerPoint::StatusLine, Ending::Rst),
+                "cut_response-status_line-rst",
+                "cut response status line rst",
+            ),
+            (
+                answer(AnswerPoint::Bytes(20), Ending::Fin),
+                "cut_response-20B",
+                "cut response 20 B",
+            ),
+            (
+                answer(AnswerPoint::Whole, Ending::Silence),
+                "cut_response-whole-silence",
+                "cut response whole silence",
             ),
             (reset(ResetAfter::Sweep, Ending::Rst), "reset", "reset"),
             (

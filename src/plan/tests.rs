@@ -127,9 +127,11 @@ fn profile(profile: Profile) -> Vec<Pattern> {
                 CutPoint::Percent(50),
                 CutPoint::BeforeEnd(1),
             ],
+            end: Ending::Fin,
         },
         PatternKind::CutResponse {
-            at: vec![CutPoint::Headers],
+            at: vec![AnswerPoint::Headers],
+            end: Ending::Fin,
         },
         sweep(),
         PatternKind::ChangedHeaders,
@@ -331,17 +333,90 @@ fn controls_come_first_and_show_one_two_and_ten() {
         (Role::Control(Control::Two), 2),
         (Role::Control(Control::Ten), 10),
     ];
-    assert_eq!(shapes(Profile::Quick), quick);
+    let gone = [(Role::Control(Control::ClientGone), 5)];
+    assert_eq!(shapes(Profile::Quick), [&quick[..], &gone].concat());
     assert_eq!(
         shapes(Profile::Standard),
-        [&quick[..], &[(Role::Control(Control::Ten), 10)]].concat()
+        [&quick[..], &[(Role::Control(Control::Ten), 10)], &gone].concat()
     );
     let plan = made(&[standard()], 1);
     let last = plan
         .trials
         .iter()
         .rposition(|trial| !matches!(trial.role, Role::Case(_)));
-    assert_eq!(last, Some(4));
+    assert_eq!(last, Some(5));
+}
+
+#[test]
+fn clients_go_away_beforehand_only_where_they_do_so_later_and_an_effect_can_tell() {
+    let gone = |plan: &Plan| {
+        let is = |trial: &&Trial| trial.role == Role::Control(Control::ClientGone);
+        plan.trials.iter().filter(is).count()
+    };
+    let cut = |end| PatternKind::CutResponse {
+        at: vec![AnswerPoint::Headers],
+        end,
+    };
+    let reset = |end| PatternKind::Reset {
+        after: ResetAfter::RequestSent,
+        end,
+    };
+    for (kind, expected) in [
+        (sweep(), 1),
+        (reset(Ending::Fin), 1),
+        (reset(Ending::Silence), 0),
+        (cut(Ending::Rst), 1),
+        (cut(Ending::Silence), 0),
+        (replay(), 0),
+        (PatternKind::DropResponse, 0),
+        (
+            PatternKind::Timeout {
+                after: vec![When::ShareOfH(1)],
+            },
+            1,
+        ),
+        (
+            PatternKind::CutRequest {
+                at: vec![CutPoint::Headers],
+                end: Ending::Rst,
+            },
+            0,
+        ),
+    ] {
+        let scenario = scenario("shop", vec![pattern(kind.clone(), 7)]);
+        let plan = made(&[scenario], 1);
+        assert_eq!(gone(&plan), expected, "{kind:?}");
+    }
+    let mut unmarked = scenario("shop", vec![pattern(sweep(), 7)]);
+    unmarked.rows[0].effects[0].marked = false;
+    assert_eq!(gone(&made(&[unmarked], 1)), 0);
+    // What is filtered away takes its calibration with it.
+    let only = |word: &str| Filter {
+        patterns: vec![word.to_owned()],
+        ..Filter::default()
+    };
+    assert_eq!(gone(&only("replay").apply(made(&[standard()], 1))), 0);
+    assert_eq!(gone(&only("reset").apply(made(&[standard()], 1))), 1);
+}
+
+#[test]
+fn the_calibration_leaves_every_other_trial_as_it_was() {
+    let others = |patterns: Vec<Pattern>| -> Vec<Trial> {
+        let mut trials = made(&[scenario("shop", patterns)], 1).trials;
+        trials.retain(|trial| trial.role != Role::Control(Control::ClientGone));
+        trials
+    };
+    let with = others(vec![pattern(replay(), 7), pattern(sweep(), 8)]);
+    let without: Vec<Trial> = others(vec![pattern(replay(), 7)]);
+    let replays: Vec<&Trial> = with
+        .iter()
+        .filter(|trial| trial.role != Role::Case(1))
+        .collect();
+    assert_eq!(replays, without.iter().collect::<Vec<_>>());
+    // Numbers of cases follow those of the clean controls without a gap.
+    let numbers: BTreeSet<u32> = with.iter().map(|trial| trial.id.0).collect();
+    assert_eq!(numbers.len(), with.len());
+    assert_eq!(numbers.last().copied(), u32::try_from(with.len()).ok());
 }
 
 #[test]
@@ -378,7 +453,7 @@ fn a_flow_puts_every_repeatable_operation_under_every_pattern() {
         .iter()
         .filter(|trial| trial.operation == 2)
         .filter_map(|trial| match trial.attempts[0].fault {
-            Fault::CutRequest { at } => Some(format!("{at:?}")),
+            Fault::CutRequest { at, .. } => Some(format!("{at:?}")),
             _ => None,
         })
         .collect();
@@ -408,6 +483,7 @@ fn a_listed_pattern_that_fits_no_operation_is_an_error() {
     scenario.patterns = vec![pattern(
         PatternKind::CutRequest {
             at: vec![CutPoint::Headers],
+            end: Ending::Fin,
         },
         8,
     )];
@@ -626,6 +702,7 @@ fn another_seed_gives_other_parts_and_offsets() {
         let mut offsets: Vec<_> = plan
             .trials
             .iter()
+            .filter(|trial| matches!(trial.role, Role::Case(_)))
             .filter_map(|trial| match trial.attempts[0].fault {
                 Fault::Reset {
                     after: ResetPoint::RequestSent(Moment::PpmOfH(ppm)),
@@ -726,9 +803,28 @@ fn any_kind() -> impl Strategy<Value = PatternKind> {
         Just(When::Sweep)
     ];
     let point = prop_oneof![
+        Just(CutPoint::Connect),
+        Just(CutPoint::FirstByte),
+        (1..100_u8).prop_map(CutPoint::Head),
         Just(CutPoint::Headers),
         (1..100_u8).prop_map(CutPoint::Percent),
+        (1..9_u32).prop_map(CutPoint::Body),
+        (1..9_u32).prop_map(CutPoint::Bytes),
         (1..9_u32).prop_map(CutPoint::BeforeEnd)
+    ];
+    let place = prop_oneof![
+        (1..9_u32).prop_map(AnswerPoint::Bytes),
+        Just(AnswerPoint::StatusLine),
+        Just(AnswerPoint::Headers),
+        (1..100_u8).prop_map(AnswerPoint::Percent),
+        (1..9_u32).prop_map(AnswerPoint::BeforeEnd),
+        Just(AnswerPoint::Whole)
+    ];
+    let end = prop_oneof![
+        Just(Ending::Rst),
+        Just(Ending::Fin),
+        Just(Ending::HalfClose),
+        Just(Ending::Silence)
     ];
     prop_oneof![
         (1..5_u32, ms(0..50)).prop_map(|(attempts, gap)| PatternKind::Replay { attempts, gap }),
@@ -736,9 +832,10 @@ fn any_kind() -> impl Strategy<Value = PatternKind> {
         (1..5_u32, when.clone()).prop_map(|(attempts, gap)| PatternKind::Stagger { attempts, gap }),
         Just(PatternKind::DropResponse),
         proptest::collection::vec(when, 1..4).prop_map(|after| PatternKind::Timeout { after }),
-        proptest::collection::vec(point.clone(), 1..4)
-            .prop_map(|at| PatternKind::CutRequest { at }),
-        proptest::collection::vec(point, 1..4).prop_map(|at| PatternKind::CutResponse { at }),
+        (proptest::collection::vec(point, 1..4), end.clone())
+            .prop_map(|(at, end)| PatternKind::CutRequest { at, end }),
+        (proptest::collection::vec(place, 1..4), end)
+            .prop_map(|(at, end)| PatternKind::CutResponse { at, end }),
         Just(sweep()),
         Just(PatternKind::ChangedHeaders),
         Just(PatternKind::Reserialised),

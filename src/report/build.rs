@@ -10,16 +10,16 @@ use super::tightness;
 use super::timeline::{self, Focus};
 use super::words;
 use super::{
-    AllowedReport, CaseReport, ControlReport, EffectEvidence, EffectReport, EvidenceReport,
-    FindingReport, PatternReport, ReasonReport, Report, Run, SCHEMA, Saw, Spread, Timeline, Tool,
-    Totals, TrialsReport, VerdictWord,
+    AllowedReport, CaseReport, ClientGoneReport, ConductWord, ControlReport, EffectEvidence,
+    EffectReport, EvidenceReport, FindingReport, PatternReport, ReasonReport, Report, Run, SCHEMA,
+    Saw, Spread, Timeline, Tool, Totals, TrialsReport, VerdictWord,
 };
 use crate::codes::{Hazard, Reason, Severity};
 use crate::contract::{Allowed, Outcome};
 use crate::history::{EventKind, Exchange, History, Observation, Part, Redactor, SkipReason};
 use crate::oracle::population::{self, Sample};
 use crate::oracle::{
-    CaseJudgement, ControlJudgement, Evidence, Finding, Ground, Judgement, Verdict,
+    CaseJudgement, Conduct, ControlJudgement, Evidence, Finding, Ground, Judgement, Verdict,
 };
 use crate::plan::seed;
 use crate::plan::{Case, Overlay, Plan, PlannedScenario, Role, Trial, TrialId};
@@ -60,13 +60,16 @@ pub fn build(
         latency.add(&of_case);
         cases.push(report);
     }
+    let run = context.run(judgement);
+    let mut notes = notes::notes(&plan.scenarios);
+    notes.extend(notes::clients_gone(&run.controls));
     Report {
         schema: SCHEMA.to_owned(),
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        run: context.run(judgement),
+        run,
         verdict: word(exit::verdict(judgement, options.rules)),
         totals: totals(&cases),
         cases,
@@ -75,7 +78,7 @@ pub fn build(
             .iter()
             .map(|ground| reason(ground, None))
             .collect(),
-        notes: notes::notes(&plan.scenarios),
+        notes,
         latency: latency.report(),
     }
 }
@@ -155,6 +158,16 @@ impl Context<'_> {
             trials: control.trials,
             attempts: control.attempts,
             saw: Saw { one, two, ten },
+            client_gone: control.client_gone.map(|gone| ClientGoneReport {
+                conduct: match gone.conduct() {
+                    Conduct::Completes => ConductWord::Completes,
+                    Conduct::Cancels => ConductWord::Cancels,
+                    Conduct::Either => ConductWord::Either,
+                    Conduct::NotKnown => ConductWord::NotKnown,
+                },
+                seen: gone.seen,
+                of: gone.of,
+            }),
             reasons: control
                 .grounds
                 .iter()
@@ -829,6 +842,7 @@ mod tests {
         }
         attempts[0].fault = Fault::CutRequest {
             at: crate::plan::CutPoint::Percent(50),
+            end: crate::plan::Ending::Fin,
         };
         attempts[1].fault = Fault::Timeout {
             after: crate::plan::Moment::Us(5_000),

@@ -130,9 +130,35 @@ pub struct ControlReport {
     pub attempts: u32,
     /// Effects seen with one, two and ten operations.
     pub saw: Saw,
+    /// What the target does when the client is gone; absent where that was not
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_gone: Option<ClientGoneReport>,
     /// What is wrong with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<ReasonReport>,
+}
+
+/// What the target does with operations whose client goes away half-way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientGoneReport {
+    /// In a word.
+    pub conduct: ConductWord,
+    /// Operations that showed their effects all the same.
+    pub seen: u32,
+    /// Of so many of which that could be read.
+    pub of: u32,
+}
+
+/// What a target does when the client is gone, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words are those of the documentation")]
+pub enum ConductWord {
+    Completes,
+    Cancels,
+    Either,
+    NotKnown,
 }
 
 /// Effects seen with one, two and ten operations; absent where that control did

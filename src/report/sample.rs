@@ -424,6 +424,7 @@ pub(super) fn judgement() -> Judgement {
             trials: 3,
             attempts: 13,
             h_us: Some((31_000, 42_000)),
+            client_gone: None,
             grounds: Vec::new(),
         }],
         cases: vec![

@@ -5,7 +5,7 @@ use super::words;
 use super::{Bar, BarEnd, Mark, Timeline};
 use crate::contract::Outcome;
 use crate::history::{End, Exchange, Observation, Offset, Part, Timing};
-use crate::plan::{Contract, Fault, Release, Trial};
+use crate::plan::{Contract, CutPoint, Ending, Fault, Release, Trial};
 
 /// The most lines of readings that a reader can take in.
 const MOST_EFFECTS: usize = 6;
@@ -297,8 +297,24 @@ fn outcome(exchange: &Exchange, fault: Fault) -> String {
         }
         End::WeClosed | End::WeReset => {
             let what = match fault {
+                Fault::CutRequest {
+                    at: CutPoint::FirstByte,
+                    ..
+                } => "cut before the first byte",
+                Fault::CutRequest {
+                    end: Ending::Silence,
+                    ..
+                } => "silent inside the request",
                 Fault::CutRequest { .. } => "cut inside the request",
+                Fault::CutResponse {
+                    end: Ending::Silence,
+                    ..
+                } => "silent inside the answer",
                 Fault::CutResponse { .. } => "cut inside the answer",
+                Fault::Reset {
+                    end: Ending::Silence,
+                    ..
+                } => "silent",
                 Fault::Reset { .. } => "connection ended",
                 Fault::Timeout { .. } => "gave up",
                 Fault::None | Fault::DropResponse => "closed",
@@ -310,6 +326,7 @@ fn outcome(exchange: &Exchange, fault: Fault) -> String {
         End::TimedOut if exchange.timing.gave_up.is_some() => "gave up, no answer".to_owned(),
         End::TimedOut => "timed out".to_owned(),
         End::ConnectFailed(_) => "not connected".to_owned(),
+        End::NotSent(_) if exchange.fault_happened => "lost before it was sent".to_owned(),
         End::NotSent(_) => "not sent".to_owned(),
         End::BrokenAnswer(_) => "broken answer".to_owned(),
     }

@@ -191,15 +191,19 @@ pub enum PatternKind {
         /// When it gives up, one in turn for each trial.
         after: Vec<When>,
     },
-    /// The connection is closed inside the request.
+    /// The request ends before it is whole.
     CutRequest {
         /// Where, one in turn for each trial.
         at: Vec<crate::plan::CutPoint>,
+        /// How.
+        end: crate::plan::Ending,
     },
-    /// The connection is closed inside the answer.
+    /// The answer is read up to a place.
     CutResponse {
         /// Where, one in turn for each trial.
-        at: Vec<crate::plan::CutPoint>,
+        at: Vec<crate::plan::AnswerPoint>,
+        /// How it ends there.
+        end: crate::plan::Ending,
     },
     /// The connection is reset after the request.
     Reset {

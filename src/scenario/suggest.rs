@@ -138,6 +138,10 @@ const PATTERNS: &[(&str, &str)] = &[
         "slow_close",
         "write `reset: {after: request_sent, end: fin}`",
     ),
+    (
+        "blackhole",
+        "write `reset: {after: request_sent, end: silence}`",
+    ),
     ("reset_peer", "write `reset: request_sent`"),
     ("rst", "write `reset: request_sent`"),
     ("disconnect", "write `reset: request_sent`"),

@@ -1,6 +1,6 @@
 //! How a connection is ended: what the peer sees, and the order of the system calls that makes it see just that.
 //!
-//! To go silent (a "blackhole") is no ending: keep the connection and do not read.
+//! To go silent (a "blackhole") is an ending without any call: the socket stays open, and the gate neither reads nor writes it from then on. Whoever made it so closes it at last.
 
 use std::io;
 use std::net::Shutdown;
@@ -18,6 +18,8 @@ pub enum Ending {
     Rst,
     /// Close our sending side only and go on reading.
     HalfClose,
+    /// Say nothing any more and read nothing any more. The socket stays open until another ending is made.
+    Silence,
 }
 
 /// An ending that was made.

@@ -47,6 +47,9 @@ struct State {
     drained: usize,
     marks: Marks,
     fired: Option<Fired>,
+    /// The first ending of the attempt: what the simulated client did.
+    first_ended: Option<Ended>,
+    /// The last one.
     ended: Option<Ended>,
     follow_up: Option<FollowUp>,
     /// Says when the simulated client stopped waiting.
@@ -151,6 +154,7 @@ impl Gate {
                 drained: 0,
                 marks,
                 fired: None,
+                first_ended: None,
                 ended: None,
                 follow_up: None,
                 view: watch::Sender::new(None),
@@ -330,6 +334,7 @@ impl Gate {
                 let _ = end::half_close(&socket);
                 state.socket = Some(socket);
             }
+            Ending::Silence => state.socket = Some(socket),
         }
         let ended = Ended {
             ending,
@@ -337,6 +342,7 @@ impl Gate {
             unacknowledged,
             unread,
         };
+        state.first_ended.get_or_insert(ended);
         state.ended = Some(ended);
         state.view.send_if_modified(|view| set_once(view, at));
         wake(&mut state.reader);
@@ -347,6 +353,11 @@ impl Gate {
     /// The last ending that was made here.
     pub fn ended(&self) -> Option<Ended> {
         self.state().ended
+    }
+
+    /// The first ending that was made here: after a half-close or silence a second one closes the connection.
+    pub fn first_ended(&self) -> Option<Ended> {
+        self.state().first_ended
     }
 
     /// Notes that the simulated client stops waiting now. The connection is left as it is.
@@ -511,6 +522,17 @@ impl Drop for GateIo {
     }
 }
 
+impl State {
+    /// The socket, for as long as anything may be sent or read.
+    fn speaking(&mut self) -> Option<&mut TcpStream> {
+        let silent = |ended: Ended| ended.ending == Ending::Silence;
+        if self.ended.is_some_and(silent) {
+            return None;
+        }
+        self.socket.as_mut()
+    }
+}
+
 fn ended_by_us() -> io::Error {
     io::Error::from(io::ErrorKind::NotConnected)
 }
@@ -518,6 +540,9 @@ fn ended_by_us() -> io::Error {
 /// Sends what was held and is already released.
 fn drain(state: &mut State, epoch: Epoch, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     while state.drained < state.kept.len() {
+        if state.speaking().is_none() {
+            return Poll::Ready(Err(ended_by_us()));
+        }
         let Some(socket) = &mut state.socket else {
             return Poll::Ready(Err(ended_by_us()));
         };
@@ -555,14 +580,17 @@ impl AsyncWrite for GateIo {
             // Nothing new may overtake what was held.
             ready!(drain(state, epoch, cx))?;
         }
-        let Some(socket) = &mut state.socket else {
+        if state.speaking().is_none() {
             return Poll::Ready(Err(ended_by_us()));
-        };
+        }
         if state.stance == Stance::Holding {
             state.kept.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         let at = epoch.now_ns();
+        let Some(socket) = state.speaking() else {
+            return Poll::Ready(Err(ended_by_us()));
+        };
         match Pin::new(socket).poll_write(cx, bytes) {
             Poll::Ready(Ok(written)) => {
                 state.marks.sent(at, written);
@@ -619,7 +647,7 @@ impl AsyncRead for GateIo {
             state.kept.clear();
             state.drained = 0;
         }
-        let Some(socket) = &mut state.socket else {
+        let Some(socket) = state.speaking() else {
             return Poll::Ready(Err(ended_by_us()));
         };
         let before = buffer.filled().len();

@@ -378,6 +378,13 @@ impl Reader {
         self.head.as_ref()
     }
 
+    /// Whether the status line of the final answer has come, be its head whole or not.
+    pub fn has_status_line(&self) -> bool {
+        // `HTTP/1.1 201`: the first digit of the status is the tenth byte.
+        let is_final = |line: &[u8]| line.get(9).is_some_and(|digit| *digit != b'1');
+        self.head.is_some() || (self.line.contains(&b'\n') && is_final(&self.line))
+    }
+
     /// Bytes of the body section that came, chunk framing included.
     pub fn body_bytes(&self) -> u64 {
         self.body_bytes

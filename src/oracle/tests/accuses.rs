@@ -5,7 +5,10 @@ use super::{check, check_all, check_trials, last, told};
 use crate::codes::Severity;
 use crate::history::{EventKind, Reading, Round, Settled};
 use crate::oracle::{JudgeOptions, Verdict};
-use crate::plan::{Expectation, Invariant, JsonTemplate, Kind, Population, Threshold};
+use crate::plan::{
+    AnswerPoint, Control, CutPoint, Ending, Expectation, Fault, Invariant, JsonTemplate, Kind,
+    Moment, Population, ResetPoint, Role, Threshold,
+};
 
 #[test]
 fn an_excess_is_named_by_the_pattern_that_showed_it() {
@@ -57,6 +60,141 @@ fn an_excess_is_named_by_the_pattern_that_showed_it() {
             "fail partial-upload-executed",
         ),
     ]);
+}
+
+#[test]
+fn an_excess_is_named_by_where_and_how_the_fault_struck() {
+    let cut = |at, end| Fault::CutRequest { at, end };
+    let sent = ResetPoint::RequestSent(Moment::Us(5_000));
+    let nothing_left = "#1 0-0 refused; #2 1-26 201 b; >1 500-530 201 c; orders=2 excess";
+    let gone = "#1 0-5 gone; #2 6-26 201 b; >1 500-530 201 c; orders=2 excess";
+    for (kind, fault, trial, wanted) in [
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Connect, Ending::Fin),
+            nothing_left,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::FirstByte, Ending::Silence),
+            nothing_left,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Head(50), Ending::Rst),
+            gone,
+            "fail duplicate-effect-sequential",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Body(3), Ending::Silence),
+            gone,
+            "fail partial-upload-executed",
+        ),
+        (
+            Kind::CutRequest,
+            cut(CutPoint::Bytes(300), Ending::HalfClose),
+            gone,
+            "fail partial-upload-executed",
+        ),
+        (
+            Kind::Reset,
+            Fault::Reset {
+                after: sent,
+                end: Ending::HalfClose,
+            },
+            gone,
+            "fail cancel-mid-handler",
+        ),
+        (
+            Kind::Reset,
+            Fault::Reset {
+                after: sent,
+                end: Ending::Silence,
+            },
+            gone,
+            "fail duplicate-effect-in-flight",
+        ),
+        (
+            Kind::CutResponse,
+            Fault::CutResponse {
+                at: AnswerPoint::Whole,
+                end: Ending::Rst,
+            },
+            "#1 0-20 201 a hidden; #2 21-40 201 b; >1 500-503 201 b; orders=2 excess",
+            "fail duplicate-effect-dropped-response",
+        ),
+    ] {
+        let world = World::orders()
+            .with_controls()
+            .with_case(kind, &[trial; 12]);
+        let judgement = world.with_first_fault(fault).judge();
+        assert_eq!(last(&judgement), wanted, "{fault:?}");
+    }
+}
+
+#[test]
+fn what_the_target_does_without_its_client_is_told_in_the_cause() {
+    let trial = "#1 0-5 gone; #2 6-26 201 b; >1 500-530 201 c; orders=2 excess";
+    let (there, gone) = ("#1 0-10 gone; orders=1", "#1 0-10 gone; orders=0");
+    let (late, blind) = (
+        "#1 0-10 heard; orders=1",
+        "#1 0-10 gone; orders=0 unreadable",
+    );
+    for (calibration, seen_of, cause, why) in [
+        ([there; 5], Some((5, 5)), "record-at-end", "(5 of 5 seen)"),
+        (
+            [gone; 5],
+            Some((0, 5)),
+            "cancelled-handler",
+            "(none of 5 was",
+        ),
+        (
+            [there, gone, gone, gone, there],
+            Some((2, 5)),
+            "cancelled-handler",
+            "(2 of 5 were",
+        ),
+        (
+            [there, late, late, gone, blind],
+            Some((1, 2)),
+            "cancelled-handler",
+            "(1 of 2 were",
+        ),
+        (
+            [blind; 5],
+            Some((0, 0)),
+            "cancelled-handler",
+            "is not known.",
+        ),
+    ] {
+        let mut world = World::orders().with_controls();
+        world.trial(Role::Control(Control::ClientGone), None, &calibration);
+        let judgement = world.with_case(Kind::Reset, &[trial; 12]).judge();
+        assert_eq!(last(&judgement), "fail cancel-mid-handler");
+        let known = judgement.controls[0].client_gone;
+        assert_eq!(known.map(|gone| (gone.seen, gone.of)), seen_of);
+        let finding = &judgement.cases.last().unwrap().findings[0];
+        assert_eq!(finding.cause, cause, "{calibration:?}");
+        let told = finding.why.contains(why) || cause == "record-at-end";
+        assert!(told, "{}", finding.why);
+        // It is no clean control: it neither counts as one nor makes them worse.
+        assert_eq!(judgement.controls[0].saw, [Some(1), Some(2), Some(10)]);
+        assert!(judgement.controls[0].grounds.is_empty());
+    }
+}
+
+#[test]
+fn a_calibration_accuses_nobody() {
+    let good = "#1 0-5 gone; #2 6-26 201 b; >1 500-503 201 b; orders=1";
+    let mut world = World::orders().with_controls();
+    let odd = "#1 0-10 gone; orders=3 excess";
+    world.trial(Role::Control(Control::ClientGone), None, &[odd; 5]);
+    let judgement = world.with_case(Kind::Reset, &[good; 12]).judge();
+    assert_eq!(last(&judgement), "pass");
+    assert_eq!(judgement.verdict, Verdict::Pass);
 }
 
 #[test]

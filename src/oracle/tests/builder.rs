@@ -31,10 +31,10 @@ use crate::history::{
 };
 use crate::oracle::{JudgeOptions, Judgement, judge};
 use crate::plan::{
-    Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending, Expectation,
-    Extraction, Fault, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Moment, Operation,
-    Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, ResetPoint, Retry, Role,
-    Row, Salt, Seed, Target, Template, Then, Tls, Trial, TrialId, Until, Variant,
+    AnswerPoint, Attempt, Body, Case, CaseId, Connection, Control, CutPoint, Effect, Ending,
+    Expectation, Extraction, Fault, Instance, JsonTemplate, Key, KeyPlace, Kind, Method, Moment,
+    Operation, Overlay, PatternTag, Place, Plan, PlannedScenario, Release, Request, ResetPoint,
+    Retry, Role, Row, Salt, Seed, Target, Template, Then, Tls, Trial, TrialId, Until, Variant,
 };
 
 /// A plan with its history while they are written.
@@ -320,6 +320,16 @@ impl World {
         });
     }
 
+    /// With this fault at the first attempt of every trial of a case.
+    pub(super) fn with_first_fault(mut self, fault: Fault) -> Self {
+        for trial in &mut self.plan.trials {
+            if let (Role::Case(_), Some(first)) = (trial.role, trial.attempts.first_mut()) {
+                first.fault = fault;
+            }
+        }
+        self
+    }
+
     pub(super) fn judge(&self) -> Judgement {
         self.judge_with(JudgeOptions::default())
     }
@@ -418,11 +428,13 @@ impl Entries<'_> {
             }
             Some(Kind::CutRequest) if first => {
                 let at = CutPoint::Percent(50);
-                (Fault::CutRequest { at }, Variant::Same)
+                let end = Ending::Fin;
+                (Fault::CutRequest { at, end }, Variant::Same)
             }
             Some(Kind::CutResponse) if first => {
-                let at = CutPoint::Headers;
-                (Fault::CutResponse { at }, Variant::Same)
+                let at = AnswerPoint::Headers;
+                let end = Ending::Fin;
+                (Fault::CutResponse { at, end }, Variant::Same)
             }
             Some(Kind::Reset) if first => {
                 let after = ResetPoint::RequestSent(Moment::Us(5_000));

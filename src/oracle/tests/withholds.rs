@@ -541,7 +541,9 @@ fn a_target_that_tells_operations_apart_by_their_content_proves_nothing() {
     for role in [crate::plan::Control::One, crate::plan::Control::Two] {
         let lines: &[&str] = match role {
             crate::plan::Control::One => &[line],
-            crate::plan::Control::Two | crate::plan::Control::Ten => &[line, line],
+            crate::plan::Control::Two
+            | crate::plan::Control::Ten
+            | crate::plan::Control::ClientGone => &[line, line],
         };
         world.trial(Role::Control(role), None, lines);
     }

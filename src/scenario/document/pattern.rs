@@ -6,7 +6,7 @@ use super::names::IN_OPERATION;
 use super::request::{headers, steps};
 use super::{Context, Fields, Letters, auth};
 use crate::codes::Diagnosis;
-use crate::plan::{CutPoint, Ending, HoldPoint, Kind};
+use crate::plan::{AnswerPoint, CutPoint, Ending, HoldPoint, Kind};
 use crate::scenario::diagnostic::{Diagnostic, Span};
 use crate::scenario::node::{Entry, Node, Value};
 use crate::scenario::parts::{Each, Place};
@@ -165,9 +165,11 @@ pub(crate) fn default_kind(kind: Kind) -> PatternKind {
                 CutPoint::Percent(50),
                 CutPoint::BeforeEnd(1),
             ],
+            end: Ending::Fin,
         },
         Kind::CutResponse => PatternKind::CutResponse {
-            at: vec![CutPoint::Headers],
+            at: vec![AnswerPoint::Headers],
+            end: Ending::Fin,
         },
         Kind::Reset => PatternKind::Reset {
             after: ResetAfter::Sweep,
@@ -284,11 +286,11 @@ fn short_form(cx: &mut Context<'_>, kind: Kind, node: &Node) -> Option<PatternKi
         (_, PatternKind::Timeout { .. }) => {
             several(cx, node, when).map(|after| PatternKind::Timeout { after })
         }
-        (_, PatternKind::CutRequest { .. }) => {
-            several(cx, node, cut_point).map(|at| PatternKind::CutRequest { at })
+        (_, PatternKind::CutRequest { end, .. }) => {
+            several(cx, node, cut_point).map(|at| PatternKind::CutRequest { at, end })
         }
-        (_, PatternKind::CutResponse { .. }) => {
-            several(cx, node, cut_point).map(|at| PatternKind::CutResponse { at })
+        (_, PatternKind::CutResponse { end, .. }) => {
+            several(cx, node, answer_point).map(|at| PatternKind::CutResponse { at, end })
         }
         (_, PatternKind::Reset { end, .. }) => {
             reset_after(cx, node).map(|after| PatternKind::Reset { after, end })
@@ -323,7 +325,7 @@ pub(crate) fn long_fields(kind: Kind) -> &'static [&'static str] {
             "before",
         ],
         Kind::Timeout => &["after", "name", "with", "before"],
-        Kind::CutRequest | Kind::CutResponse => &["at", "name", "with", "before"],
+        Kind::CutRequest | Kind::CutResponse => &["at", "end", "name", "with", "before"],
         Kind::Reset => &["after", "end", "name", "with", "before"],
         Kind::DropResponse | Kind::ChangedHeaders | Kind::Reserialised => {
             &["name", "with", "before"]
@@ -428,17 +430,32 @@ fn long_kind(cx: &mut Context<'_>, kind: Kind, fields: &Fields<'_>) -> Option<Pa
             ));
             Some(PatternKind::Timeout { after: after? })
         }
-        PatternKind::CutRequest { at } => {
+        PatternKind::CutRequest { at, end } => {
             let at = or_default!("at", at, |cx: &mut Context<'_>, node| several(
                 cx, node, cut_point
             ));
-            Some(PatternKind::CutRequest { at: at? })
+            let end = or_default!("end", end, ending);
+            let (at, end) = (at?, end?);
+            if let Some(entry) = fields.optional("end")
+                && at.iter().all(|point| *point == CutPoint::Connect)
+            {
+                cx.say(
+                    Diagnostic::error(Diagnosis::ConflictingFields, "`end` beside `at: connect`")
+                        .at(entry.span, "before a connection there is nothing to end")
+                        .help("leave `end` out, or cut at `first_byte`"),
+                );
+                return None;
+            }
+            Some(PatternKind::CutRequest { at, end })
         }
-        PatternKind::CutResponse { at } => {
+        PatternKind::CutResponse { at, end } => {
             let at = or_default!("at", at, |cx: &mut Context<'_>, node| several(
-                cx, node, cut_point
+                cx,
+                node,
+                answer_point
             ));
-            Some(PatternKind::CutResponse { at: at? })
+            let end = or_default!("end", end, ending);
+            Some(PatternKind::CutResponse { at: at?, end: end? })
         }
         PatternKind::Reset { after, end } => {
             let after = or_default!("after", after, reset_after);
@@ -478,6 +495,7 @@ fn ending(cx: &mut Context<'_>, node: &Node) -> Option<Ending> {
             ("rst", Ending::Rst),
             ("fin", Ending::Fin),
             ("half_close", Ending::HalfClose),
+            ("silence", Ending::Silence),
         ],
     )
 }
@@ -566,43 +584,120 @@ fn reset_after(cx: &mut Context<'_>, node: &Node) -> Option<ResetAfter> {
     }
 }
 
-/// `headers`, `50%`, `-1`.
+/// A place in a request: `connect`, `first_byte`, `head`, `head 25%`, `headers`,
+/// `50%`, `body 20B`, `120B`, `-1`.
 fn cut_point(cx: &mut Context<'_>, node: &Node) -> Option<CutPoint> {
     let text = cx.text(
         node,
-        "`headers`, a share of the body such as 50%, or bytes before the end such as -1",
+        "a place in the request such as `headers`, a share of the body such as 50%, or bytes \
+         before the end such as -1",
     )?;
-    let percent = || {
-        let ppm = units::millionths(text.trim()).ok()?;
-        u8::try_from(ppm / 10_000)
-            .ok()
-            .filter(|percent| ppm % 10_000 == 0 && *percent < 100)
-    };
-    let before_end = || {
-        let bytes: u32 = text.strip_prefix('-')?.parse().ok()?;
-        (bytes > 0).then_some(bytes)
-    };
-    let point = if text == "headers" {
-        Some(CutPoint::Headers)
-    } else {
-        percent()
+    let words = [
+        ("connect", CutPoint::Connect),
+        ("first_byte", CutPoint::FirstByte),
+        ("head", CutPoint::Head(50)),
+        ("headers", CutPoint::Headers),
+    ];
+    let point = named(&text, &words).or_else(|| {
+        if let Some(share) = text.strip_prefix("head ") {
+            return percent(share)
+                .filter(|share| *share > 0)
+                .map(CutPoint::Head);
+        }
+        if let Some(bytes) = text.strip_prefix("body ") {
+            return some_bytes(bytes).map(CutPoint::Body);
+        }
+        percent(&text)
             .map(CutPoint::Percent)
-            .or_else(|| before_end().map(CutPoint::BeforeEnd))
-    };
+            .or_else(|| some_bytes(&text).map(CutPoint::Bytes))
+            .or_else(|| before_end(&text).map(CutPoint::BeforeEnd))
+    });
     if point.is_none() {
-        cx.say(
-            Diagnostic::error(
-                Diagnosis::InvalidValue,
-                format!("`{text}` is not a place in a message"),
-            )
-            .at(
-                node.span,
-                "`headers`, a whole share of the body below 100%, or `-1` was expected",
-            )
-            .help("write `headers`, `50%` or `-1`"),
+        no_place(
+            cx,
+            node.span,
+            &text,
+            &words.map(|(word, _)| word),
+            "write `connect`, `first_byte`, `head` or `head 25%`, `headers`, `50%` or `body 20B`, \
+             `120B`, or `-1`",
         );
     }
     point
+}
+
+/// A place in an answer: `20B`, `status_line`, `headers`, `50%`, `-1`, `whole`.
+fn answer_point(cx: &mut Context<'_>, node: &Node) -> Option<AnswerPoint> {
+    let text = cx.text(
+        node,
+        "a place in the answer such as `headers`, a share of the body such as 50%, or bytes \
+         before the end such as -1",
+    )?;
+    let words = [
+        ("status_line", AnswerPoint::StatusLine),
+        ("headers", AnswerPoint::Headers),
+        ("whole", AnswerPoint::Whole),
+    ];
+    let point = named(&text, &words)
+        .or_else(|| percent(&text).map(AnswerPoint::Percent))
+        .or_else(|| some_bytes(&text).map(AnswerPoint::Bytes))
+        .or_else(|| before_end(&text).map(AnswerPoint::BeforeEnd));
+    if point.is_none() {
+        no_place(
+            cx,
+            node.span,
+            &text,
+            &words.map(|(word, _)| word),
+            "write `20B`, `status_line`, `headers`, `50%`, `-1` or `whole`",
+        );
+    }
+    point
+}
+
+fn named<T: Copy>(text: &str, words: &[(&str, T)]) -> Option<T> {
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, point)| *point)
+}
+
+/// A whole share below 100 %.
+fn percent(text: &str) -> Option<u8> {
+    let ppm = units::millionths(text.trim()).ok()?;
+    u8::try_from(ppm / 10_000)
+        .ok()
+        .filter(|percent| ppm % 10_000 == 0 && *percent < 100)
+}
+
+/// A size with its unit, at least one byte.
+fn some_bytes(text: &str) -> Option<u32> {
+    let with_unit = text.ends_with('B');
+    let bytes = units::size(text.trim()).ok().filter(|_| with_unit)?;
+    u32::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+}
+
+/// Bytes counted from the end.
+fn before_end(text: &str) -> Option<u32> {
+    let bytes: u32 = text.strip_prefix('-')?.parse().ok()?;
+    (bytes > 0).then_some(bytes)
+}
+
+fn no_place(cx: &mut Context<'_>, span: Span, text: &str, words: &[&str], help: &str) {
+    let label = suggest::nearest(text, words.iter().copied()).map_or_else(
+        || {
+            "a word, a whole share of the body below 100%, bytes such as `20B`, or `-1` was \
+             expected"
+                .to_owned()
+        },
+        |near| format!("did you mean `{near}`?"),
+    );
+    cx.say(
+        Diagnostic::error(
+            Diagnosis::InvalidValue,
+            format!("`{text}` is not a place in a message"),
+        )
+        .at(span, label)
+        .help(help),
+    );
 }
 
 /// Reads `with:`; `json` is merged deeply, `null` removes a member.
