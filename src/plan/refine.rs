@@ -699,7 +699,9 @@ mod tests {
             super::super::generate(&scenarios, super::super::Seed(9), &options).unwrap()
         };
         let (few, many) = (of(20), of(31));
-        for trial in &few.trials {
+        let of_case = |trial: &&Trial| matches!(trial.role, Role::Case(_));
+        assert_eq!(few.trials.iter().filter(of_case).count(), 20);
+        for trial in few.trials.iter().filter(of_case) {
             assert!(many.trials.contains(trial));
         }
     }
