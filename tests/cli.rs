@@ -118,7 +118,6 @@ fn what_later_versions_do_is_known_and_refused() {
         (&["run", "--proxy", "http://p"], "--proxy"),
         (&["run", "--cert", "c.pem"], "--cert"),
         (&["run", "--key-file", "k.pem"], "--key-file"),
-        (&["run", "--http", "2"], "--http 2"),
         (&["run", "--connect-to", "a:1:b:2"], "--connect-to"),
         (&["run", "--baseline", "x"], "--baseline"),
         (&["run", "--trace-link", "x"], "--trace-link"),

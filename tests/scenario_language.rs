@@ -755,9 +755,9 @@ fn each_mistake_is_said_where_it_stands() {
         ),
         (
             target,
-            "target: {url: http://localhost, http: 2}",
-            "not-supported-yet",
-            "2",
+            "target: {url: http://localhost, http: 3}",
+            "invalid-value",
+            "3",
         ),
         (
             target,
@@ -922,8 +922,14 @@ fn each_mistake_is_said_where_it_stands() {
         (
             end,
             &pattern("burst: {connections: 4}"),
-            "not-supported-yet",
+            "invalid-value",
             "4",
+        ),
+        (
+            end,
+            &pattern("burst: {connections: some}"),
+            "wrong-type",
+            "some",
         ),
         (
             end,

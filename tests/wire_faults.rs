@@ -19,7 +19,9 @@ use retrial::delivery::{
 };
 use retrial::history::{ConnectFailure, End};
 use retrial::http::{Encoded, Limits, Request};
-use retrial::plan::{AnswerPoint, CutPoint, Ending, Fault, HoldPoint, Moment, ResetPoint, Then};
+use retrial::plan::{
+    AnswerPoint, CutPoint, Ending, Fault, HoldPoint, HttpVersion, Moment, ResetPoint, Then,
+};
 use retrial::wire::{
     Action, AddressPolicy, Done, Endpoint, Epoch, FireError, Released, Releaser, Step, TlsOptions,
     Trust, Volley, connect, tls_config,
@@ -107,6 +109,7 @@ impl Peer {
             policy: AddressPolicy::Loopback,
             connect_timeout: Duration::from_secs(5),
             limits,
+            http: HttpVersion::Http1,
         };
         let target = Arc::new(Target::new(&options, Arc::clone(&equipment)).unwrap());
         Self {
@@ -1330,6 +1333,7 @@ async fn failures_to_connect_are_told_apart() {
             policy: AddressPolicy::Loopback,
             connect_timeout: Duration::from_millis(200),
             limits: Limits::default(),
+            http: HttpVersion::Http1,
         };
         let target = Arc::new(Target::new(&options, Arc::clone(&equipment)).unwrap());
         let NotSent { end, .. } = target.warm().await.unwrap_err();

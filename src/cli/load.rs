@@ -1,7 +1,7 @@
 //! From flags to scenarios: find the files, read them, say what is wrong with
 //! all of them at once.
 
-use super::args::{Net, Size, Values};
+use super::args::{Http, Net, Size, Values};
 use super::exit_code::Exit;
 use super::failure::Failure;
 use super::sources::Found;
@@ -70,6 +70,7 @@ pub(crate) fn read(request: Request<'_>) -> Result<Read, Failure> {
             .map(|path| path.to_string_lossy().into_owned()),
         insecure: request.net.insecure,
         timeout: request.net.timeout,
+        http: request.net.http.map(Http::version),
         for_run: request.purpose == Purpose::Send,
     };
     let loaded = scenario::load(&sources(found, &given, settings));

@@ -171,6 +171,7 @@ fn again(args: &RunArgs) -> Vec<String> {
         ca_file,
         insecure,
         timeout,
+        http,
     } = &args.net;
     push("--target", target.clone());
     push("--ca-file", ca_file.as_deref().map(shown));
@@ -178,6 +179,8 @@ fn again(args: &RunArgs) -> Vec<String> {
         "--timeout",
         timeout.map(|timeout| format!("{}ms", timeout.as_millis())),
     );
+    let http = http.map(|http| http.version().word().to_owned());
+    push("--http", http);
     for host in &args.safety.allow_host {
         push("--allow-host", Some(host.clone()));
     }

@@ -64,7 +64,8 @@ pub enum Claim {
         /// Whether it names a result (an identity field has a value).
         names_result: bool,
     },
-    /// No byte of the request left.
+    /// No byte of the request left, or the target said that it did nothing with
+    /// it and never will.
     NothingSent,
     /// Bytes of the request left, and no whole answer came.
     NoAnswer,

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::script::{ReadUntil, Script, script};
-use super::{Answer, Connection, Delivered, GateHandle, NotSent, Sending, Target};
+use super::{Connection, Delivered, GateHandle, NotSent, Sending, Target, answer};
 use crate::history::{ByteCounts, End, Offset, Timing};
-use crate::http::{Broken, Progress, Reader, Response};
+use crate::http::{Broken, Progress, Reader};
 use crate::plan::{AnswerPoint, CutPoint, Fault, ResetPoint};
 use crate::wire::{Armed, Ended, Ending, Fired, FollowUpAction, Wire};
 
@@ -32,7 +32,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// An attempt on a connection of its own, complete up to the hold point.
 #[derive(Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     target: Arc<Target>,
     connection: Connection,
     sending: Sending,
@@ -49,7 +49,7 @@ pub struct Prepared {
 /// # Errors
 ///
 /// When there is no connection, or none that lasts until everything is armed. Nothing complete was sent then. An attempt that is to be lost before there is a connection ends here too, as planned.
-pub async fn prepare(
+pub(super) async fn prepare(
     target: &Arc<Target>,
     sending: Sending,
     mut reuse: Option<Connection>,
@@ -135,19 +135,19 @@ async fn arm(wire: &mut Wire, message: &[u8], prefix: usize) -> Result<(), &'sta
 
 impl Prepared {
     /// What releases the attempt, where it is held: hand it to a [`crate::wire::Releaser`]. [`Prepared::deliver`] must be running or be started then.
-    pub fn gate(&self) -> GateHandle {
+    pub(super) fn gate(&self) -> GateHandle {
         self.connection.wire.gate().clone()
     }
 
     /// Tells when the simulated client is through with the attempt (answered, cut, given up): nanoseconds since the epoch, set once. That may be long before the attempt is over on the wire.
-    pub fn view(&self) -> watch::Receiver<Option<u64>> {
+    pub(super) fn view(&self) -> watch::Receiver<Option<u64>> {
         self.view.subscribe()
     }
 
     /// Sends the attempt, if it is not held, and sees it through to its end.
     ///
     /// Held, it waits for its release as long as it takes; its time-out counts from the last byte out. Whatever the peer does, it ends then, in bounded memory.
-    pub async fn deliver(mut self) -> Delivered {
+    pub(super) async fn deliver(mut self) -> Delivered {
         if self.prefix.is_none() && !self.connection.wire.is_idle().await {
             // It died while it waited for its turn: nothing was sent, so another one does as well.
             match self.target.warm().await {
@@ -489,12 +489,14 @@ impl<'a> Course<'a> {
             id,
             served,
             buffer,
+            ..
         } = self.connection;
         let connection = if reusable {
             Some(Connection {
                 wire,
                 id,
                 served: served + 1,
+                session: None,
                 buffer,
             })
         } else {
@@ -676,15 +678,4 @@ fn poll_step(
     Pin::new(wire)
         .poll_read(cx, &mut buffer)
         .map(|read| Step::Read(read.map(|()| buffer.filled().len())))
-}
-
-fn answer(response: Response) -> Answer {
-    Answer {
-        status: response.head.status,
-        headers: response.head.headers,
-        body: response.body.kept,
-        body_len: response.body.len,
-        body_sha256: response.body.sha256,
-        complete: response.complete,
-    }
 }

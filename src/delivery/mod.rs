@@ -2,8 +2,9 @@
 //!
 //! This room turns a planned fault and a message into instructions for the wire ([`script`], the only such translation) and carries them out. It must not schedule, retry or judge: who calls it decides when an attempt leaves, and what its end means is for others to say. A connection that was lost before anything complete was sent is replaced here, and nobody counts it.
 //!
-//! [`prepare`] makes a connection ready, with the message written up to its hold point; [`Prepared::gate`] is what a [`Releaser`] fires; [`Prepared::deliver`] sees the attempt through.
+//! [`prepare`] makes a connection ready, with the message written up to its hold point ([`prepare_together`] does so for several that share one); [`Prepared::gate`] is what a [`Releaser`] fires; [`Prepared::deliver`] sees the attempt through.
 
+mod h2;
 mod http;
 pub mod script;
 
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::sync::watch;
 use url::{Host, Url};
 
 use crate::history::{ByteCounts, ConnectFailure, End, Offset, Timing};
-use crate::plan::{Fault, HoldPoint};
+use crate::http::Response;
+use crate::http::h2::Session;
+use crate::plan::{Fault, HoldPoint, HttpVersion};
 use crate::wire::{ConnectError, Endpoint, Gate, Releaser, Tls, Wire};
-
-pub use http::{Prepared, prepare};
 
 /// What whoever schedules attempts needs of the floors below.
 pub use crate::http::{EncodeError, Encoded, Limits, Request};
@@ -84,6 +86,8 @@ pub struct TargetOptions<'a> {
     pub connect_timeout: Duration,
     /// How much an answer may be.
     pub limits: Limits,
+    /// The version of HTTP. Over TLS the configuration has to offer it (ALPN).
+    pub http: HttpVersion,
 }
 
 /// Why something is no target.
@@ -109,6 +113,7 @@ pub struct Target {
     endpoint: Endpoint,
     authority: String,
     limits: Limits,
+    http: HttpVersion,
     equipment: Arc<Equipment>,
     /// Where its last connection led.
     on_loopback: AtomicBool,
@@ -165,6 +170,7 @@ impl Target {
             endpoint,
             authority,
             limits: options.limits,
+            http: options.http,
             equipment,
             on_loopback: AtomicBool::new(false),
         })
@@ -191,7 +197,22 @@ impl Target {
     ///
     /// When a part of it may not stand where it would.
     pub fn encode(&self, request: &Request) -> Result<Encoded, EncodeError> {
-        crate::http::encode(request, &self.authority)
+        let mut encoded = crate::http::encode(request, &self.authority)?;
+        if self.http == HttpVersion::Http2 {
+            let scheme = if self.endpoint.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            let message = crate::http::h2::message(request, scheme, &self.authority)?;
+            encoded.stream = Some(message);
+        }
+        Ok(encoded)
+    }
+
+    /// The version of HTTP that attempts speak.
+    pub fn http(&self) -> HttpVersion {
+        self.http
     }
 
     /// Makes a connection ahead of its use, so that its making is not part of the attempt.
@@ -200,19 +221,30 @@ impl Target {
     ///
     /// When there is none to be had.
     pub async fn warm(&self) -> Result<Connection, NotSent> {
-        match crate::wire::connect(&self.endpoint, self.equipment.releaser.epoch()).await {
-            Ok(wire) => {
-                let local = wire.gate().is_on_loopback();
-                self.on_loopback.store(local, Ordering::Relaxed);
-                Ok(Connection {
-                    wire,
-                    id: self.equipment.next_connection(),
-                    served: 0,
-                    buffer: Vec::new(),
-                })
+        let epoch = self.equipment.releaser.epoch();
+        let started = epoch.now_ns();
+        let failed = |why| self.not_sent(End::ConnectFailed(why));
+        let mut wire = crate::wire::connect(&self.endpoint, epoch)
+            .await
+            .map_err(|error| failed(connect_failure(&error)))?;
+        let session = match self.http {
+            HttpVersion::Http1 => None,
+            HttpVersion::Http2 => {
+                let spent = Duration::from_nanos(epoch.now_ns().saturating_sub(started));
+                let left = self.endpoint.timeout.saturating_sub(spent);
+                let session = h2::greet(&mut wire, self.limits, left).await;
+                Some(Box::new(session.map_err(failed)?))
             }
-            Err(error) => Err(self.not_sent(End::ConnectFailed(connect_failure(&error)))),
-        }
+        };
+        let local = wire.gate().is_on_loopback();
+        self.on_loopback.store(local, Ordering::Relaxed);
+        Ok(Connection {
+            wire,
+            id: self.equipment.next_connection(),
+            served: 0,
+            session,
+            buffer: Vec::new(),
+        })
     }
 
     fn not_sent(&self, end: End) -> NotSent {
@@ -230,6 +262,8 @@ pub struct Connection {
     wire: Wire,
     id: u64,
     served: u32,
+    /// What both sides agreed on, over HTTP/2.
+    session: Option<Box<Session>>,
     /// What its attempts read into, kept from one to the next.
     buffer: Vec<u8>,
 }
@@ -259,6 +293,109 @@ pub struct Sending {
     pub hold: Option<HoldPoint>,
     /// How long it may take from the last byte out to the whole answer.
     pub timeout: Duration,
+}
+
+/// Attempts that leave over one connection at once, ready to be sent: one, or over HTTP/2 as many as share it.
+#[derive(Debug)]
+pub struct Prepared(Course);
+
+#[derive(Debug)]
+enum Course {
+    Http1(Box<http::Prepared>),
+    Http2(Box<h2::Together>),
+}
+
+/// Makes an attempt ready: a connection (`reuse`, if that is still good), and on it the message up to its hold point, arrived as far as that can be known.
+///
+/// Without a hold point nothing is written yet.
+///
+/// # Errors
+///
+/// When there is no connection, or none that lasts until everything is armed. Nothing complete was sent then.
+pub async fn prepare(
+    target: &Arc<Target>,
+    sending: Sending,
+    reuse: Option<Connection>,
+) -> Result<Prepared, NotSent> {
+    match target.http {
+        HttpVersion::Http1 => {
+            let prepared = http::prepare(target, sending, reuse).await?;
+            Ok(Prepared(Course::Http1(Box::new(prepared))))
+        }
+        HttpVersion::Http2 => {
+            let mut groups = h2::prepare(target, vec![sending], reuse).await?;
+            let group = groups.pop().expect("one attempt takes one connection");
+            Ok(Prepared(Course::Http2(Box::new(group))))
+        }
+    }
+}
+
+/// Makes attempts ready that share a connection: over HTTP/2 as streams of one, and of further ones where the peer takes no more at once; over HTTP/1.1 each gets its own. In their order, those of a connection side by side.
+///
+/// # Errors
+///
+/// As [`prepare`]; nothing complete was sent of any of them.
+pub async fn prepare_together(
+    target: &Arc<Target>,
+    sendings: Vec<Sending>,
+    mut reuse: Option<Connection>,
+) -> Result<Vec<Prepared>, NotSent> {
+    let mut prepared = Vec::new();
+    match target.http {
+        HttpVersion::Http1 => {
+            for sending in sendings {
+                prepared.push(prepare(target, sending, reuse.take()).await?);
+            }
+        }
+        HttpVersion::Http2 => {
+            let groups = h2::prepare(target, sendings, reuse).await?;
+            let course = |group| Prepared(Course::Http2(Box::new(group)));
+            prepared.extend(groups.into_iter().map(course));
+        }
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// What releases the attempts, where they are held: hand it to a [`crate::wire::Releaser`]. [`Prepared::deliver`] must be running or be started then.
+    pub fn gate(&self) -> GateHandle {
+        match &self.0 {
+            Course::Http1(prepared) => prepared.gate(),
+            Course::Http2(group) => group.gate(),
+        }
+    }
+
+    /// How many attempts.
+    pub fn attempts(&self) -> usize {
+        match &self.0 {
+            Course::Http1(_) => 1,
+            Course::Http2(group) => group.len(),
+        }
+    }
+
+    /// Tells when the simulated client is through with the attempt (answered, cut, given up): nanoseconds since the epoch, set once. That may be long before the attempt is over on the wire. Of several attempts on one connection it tells when the last is over.
+    pub fn view(&self) -> watch::Receiver<Option<u64>> {
+        match &self.0 {
+            Course::Http1(prepared) => prepared.view(),
+            Course::Http2(group) => group.view(),
+        }
+    }
+
+    /// Sends the attempt, if it is not held, and sees it through to its end. Of several it gives the first.
+    ///
+    /// Held, it waits for its release as long as it takes; its time-out counts from the last byte out. Whatever the peer does, it ends then, in bounded memory.
+    pub async fn deliver(self) -> Delivered {
+        let mut delivered = self.deliver_all().await;
+        delivered.swap_remove(0)
+    }
+
+    /// Sends the attempts, if they are not held, and sees them through to their ends; in their order. The connection is with the first of them, where it can carry others. See [`Prepared::deliver`].
+    pub async fn deliver_all(self) -> Vec<Delivered> {
+        match self.0 {
+            Course::Http1(prepared) => vec![prepared.deliver().await],
+            Course::Http2(group) => group.deliver().await,
+        }
+    }
 }
 
 /// An attempt of which nothing was sent, and why.
@@ -322,6 +459,17 @@ pub struct Answer {
     pub complete: bool,
 }
 
+fn answer(response: Response) -> Answer {
+    Answer {
+        status: response.head.status,
+        headers: response.head.headers,
+        body: response.body.kept,
+        body_len: response.body.len,
+        body_sha256: response.body.sha256,
+        complete: response.complete,
+    }
+}
+
 /// The handle by which an attempt is released: see [`Gate::fire`].
 pub type GateHandle = Gate;
 
@@ -356,6 +504,7 @@ mod tests {
             policy: AddressPolicy::Loopback,
             connect_timeout: Duration::from_secs(1),
             limits: Limits::default(),
+            http: HttpVersion::Http1,
         };
         Target::new(&options, Equipment::start(epoch).unwrap())
     }

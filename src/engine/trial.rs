@@ -5,11 +5,11 @@ use super::exchange::{Manner, Unit, undelivered};
 use super::request::RequestError;
 use super::world::World;
 use crate::delivery::{Action, Step as WireStep, Volley};
-use crate::delivery::{Connection, Delivered, Encoded, NotSent, Prepared};
+use crate::delivery::{Connection, Delivered, Encoded, NotSent, Prepared, prepare_together};
 use crate::history::{EventKind, Offset, Part};
 use crate::plan::{
-    Attempt, Case, Connection as Where, CutPoint, Fault, HoldPoint, Release, ResetPoint, Role,
-    Trial, Variant,
+    Attempt, Case, Connection as Where, CutPoint, Fault, HoldPoint, HttpVersion, Release,
+    ResetPoint, Role, Trial, Variant,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,46 +83,55 @@ impl World {
         } else {
             None
         };
+        let groups = self.groups(trial);
         let mut arming = Vec::new();
         let numbered = self.is_numbered(trial);
         let mut copies: BTreeMap<(usize, Variant), Encoded> = BTreeMap::new();
-        for attempt in &trial.attempts {
-            let copy = (attempt.instance, attempt.variant);
-            let message = match copies.get(&copy) {
-                Some(message) if !numbered => message.clone(),
-                _ => {
-                    let manner = self.manner(trial, attempt, Some(hold));
-                    let session = &units[attempt.instance].session;
-                    let message = self.encode(session, trial.operation, &manner)?;
-                    copies.insert(copy, message.clone());
-                    message
-                }
-            };
-            let sending = crate::delivery::Sending {
-                message,
-                fault: attempt.fault,
-                h,
-                hold: Some(hold),
-                timeout: self.scenario().target.timeout,
-            };
+        for group in &groups {
+            let mut sendings = Vec::new();
+            for attempt in group.iter().map(|index| &trial.attempts[*index]) {
+                let copy = (attempt.instance, attempt.variant);
+                let message = match copies.get(&copy) {
+                    Some(message) if !numbered => message.clone(),
+                    _ => {
+                        let manner = self.manner(trial, attempt, Some(hold));
+                        let session = &units[attempt.instance].session;
+                        let message = self.encode(session, trial.operation, &manner)?;
+                        copies.insert(copy, message.clone());
+                        message
+                    }
+                };
+                sendings.push(crate::delivery::Sending {
+                    message,
+                    fault: attempt.fault,
+                    h,
+                    hold: Some(hold),
+                    timeout: self.scenario().target.timeout,
+                });
+            }
             let target = Arc::clone(&self.target);
-            let reuse = match attempt.connection {
+            let reuse = match trial.attempts[group[0]].connection {
                 Where::Pooled => self.pool.take(),
                 Where::Fresh | Where::Kept => None,
             };
             arming.push(tokio::spawn(async move {
-                crate::delivery::prepare(&target, sending, reuse).await
+                prepare_together(&target, sendings, reuse).await
             }));
         }
-        let mut armed: Vec<Result<Prepared, NotSent>> = Vec::new();
+        let mut ready = Vec::new();
         for task in arming {
-            armed.push(task.await.expect("preparing an attempt does not panic"));
+            ready.push(task.await.expect("preparing an attempt does not panic"));
         }
-        if armed.iter().any(Result::is_err) {
-            let attempts: Vec<&Attempt> = trial.attempts.iter().collect();
-            return self.fell_through(trial, units, &attempts, armed);
+        if ready.iter().any(Result::is_err) {
+            return self.fell_through(trial, units, not_ready(trial, &groups, ready));
         }
-        let armed: Vec<Prepared> = armed.into_iter().flatten().collect();
+        let armed: Vec<Prepared> = ready.into_iter().flatten().flatten().collect();
+        // Where one connection did not take a whole group, the next goes on with it.
+        let mut order = groups.into_iter().flatten();
+        let groups: Vec<Vec<usize>> = armed
+            .iter()
+            .map(|prepared| order.by_ref().take(prepared.attempts()).collect())
+            .collect();
         let settle = armed
             .iter()
             .map(|prepared| prepared.gate().settle())
@@ -138,16 +147,16 @@ impl World {
             .collect();
         let steps = armed
             .iter()
-            .zip(&offsets)
-            .map(|(prepared, offset)| WireStep {
-                offset: *offset,
+            .zip(&groups)
+            .map(|(prepared, group)| WireStep {
+                offset: offsets[group[0]],
                 gate: prepared.gate(),
                 action: Action::Fire,
             })
             .collect();
-        let delivering: Vec<JoinHandle<Delivered>> = armed
+        let delivering: Vec<JoinHandle<Vec<Delivered>>> = armed
             .into_iter()
-            .map(|prepared| tokio::spawn(prepared.deliver()))
+            .map(|prepared| tokio::spawn(prepared.deliver_all()))
             .collect();
         let releaser = self.target.equipment().releaser();
         let released = releaser
@@ -155,35 +164,61 @@ impl World {
             .await
             .map_err(|_| Void("the releasing thread is gone".to_owned()))?;
         drop(laying);
-        if let Some(spread) = released.spread() {
+        let (writes, bytes) = released.writes();
+        // What leaves in one write has no spread.
+        let in_one = writes == 1 && trial.attempts.len() > 1;
+        if let Some(spread) = released.spread().or(in_one.then_some(Duration::ZERO)) {
             self.run.recorder.record(
                 Some(trial.id),
                 EventKind::Released {
                     spread_ns: nanos(spread),
                     attempts: u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX),
                     real_time: releaser.is_realtime(),
-                    connections: 0,
-                    bytes: 0,
+                    connections: u32::try_from(writes).unwrap_or(u32::MAX),
+                    bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                     stood_still: released.stood_still,
                 },
             );
         }
-        for ((attempt, task), offset) in trial.attempts.iter().zip(delivering).zip(offsets) {
+        for (task, group) in delivering.into_iter().zip(groups) {
             let delivered = task.await.expect("delivering an attempt does not panic");
-            let intended = Offset(released.start.saturating_add(nanos(offset)));
-            let connection = self.settle_exchange(
-                trial.id,
-                &mut units[attempt.instance],
-                trial.operation,
-                Part::Attempt(attempt.number),
-                delivered,
-                Some(intended),
-            );
-            if let (Some(connection), Where::Pooled) = (connection, attempt.connection) {
-                self.pool.give(connection);
+            for (delivered, index) in delivered.into_iter().zip(group) {
+                let attempt = &trial.attempts[index];
+                let intended = Offset(released.start.saturating_add(nanos(offsets[index])));
+                let connection = self.settle_exchange(
+                    trial.id,
+                    &mut units[attempt.instance],
+                    trial.operation,
+                    Part::Attempt(attempt.number),
+                    delivered,
+                    Some(intended),
+                );
+                if let (Some(connection), Where::Pooled) = (connection, attempt.connection) {
+                    self.pool.give(connection);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The attempts of a trial by the connections that they share: over HTTP/2
+    /// those of a common release may, in turn, so that of several connections each
+    /// gets a copy of every key.
+    fn groups(&self, trial: &Trial) -> Vec<Vec<usize>> {
+        let attempts = 0..trial.attempts.len();
+        let together = |attempt: &Attempt| matches!(attempt.release, Release::Together);
+        match trial.connections {
+            Some(connections)
+                if self.target.http() == HttpVersion::Http2
+                    && trial.attempts.iter().all(together) =>
+            {
+                let connections = (connections as usize).clamp(1, attempts.len().max(1));
+                (0..connections)
+                    .map(|first| attempts.clone().skip(first).step_by(connections).collect())
+                    .collect()
+            }
+            _ => attempts.map(|index| vec![index]).collect(),
+        }
     }
 
     /// Some attempt could not be made ready, so none is released: a burst of
@@ -192,24 +227,20 @@ impl World {
         &self,
         trial: &Trial,
         units: &mut [Unit],
-        attempts: &[&Attempt],
-        armed: Vec<Result<Prepared, NotSent>>,
+        not_ready: Vec<(&Attempt, NotSent)>,
     ) -> Result<(), Void> {
-        let total = armed.len();
-        let mut lost = 0;
-        for (attempt, prepared) in attempts.iter().zip(armed) {
-            if let Err(not_sent) = prepared {
-                lost += 1;
-                self.settle_exchange(
-                    trial.id,
-                    &mut units[attempt.instance],
-                    trial.operation,
-                    Part::Attempt(attempt.number),
-                    undelivered(not_sent),
-                    None,
-                );
-            }
+        let lost = not_ready.len();
+        for (attempt, not_sent) in not_ready {
+            self.settle_exchange(
+                trial.id,
+                &mut units[attempt.instance],
+                trial.operation,
+                Part::Attempt(attempt.number),
+                undelivered(not_sent),
+                None,
+            );
         }
+        let total = trial.attempts.len();
         Err(Void(format!(
             "{lost} of {total} attempts could not be made ready; none was sent"
         )))
@@ -288,7 +319,9 @@ impl World {
             armed.push(self.prepare(unit, operation, &manner, None).await?);
         }
         if armed.iter().any(Result::is_err) {
-            return self.fell_through(trial, units, &attempts, armed);
+            let lost = attempts.into_iter().zip(armed);
+            let lost = lost.filter_map(|(attempt, armed)| Some((attempt, armed.err()?)));
+            return self.fell_through(trial, units, lost.collect());
         }
         let mut armed = armed.into_iter().flatten();
         let (Some(first), Some(second)) = (armed.next(), armed.next()) else {
@@ -335,7 +368,7 @@ impl World {
         };
         for ((task, attempt), intended) in tasks.into_iter().zip(attempts).zip(intended) {
             let delivered = task.await.expect("delivering an attempt does not panic");
-            self.settle_exchange(
+            let connection = self.settle_exchange(
                 trial.id,
                 &mut units[attempt.instance],
                 operation,
@@ -343,9 +376,29 @@ impl World {
                 delivered,
                 Some(intended),
             );
+            // Over HTTP/2 what strikes a stream leaves its connection alone.
+            if let (Some(connection), HttpVersion::Http2) = (connection, self.target.http()) {
+                self.pool.give(connection);
+            }
         }
         Ok(())
     }
+}
+
+/// The attempts of a trial whose connections could not be made ready.
+fn not_ready<'t>(
+    trial: &'t Trial,
+    groups: &[Vec<usize>],
+    ready: Vec<Result<Vec<Prepared>, NotSent>>,
+) -> Vec<(&'t Attempt, NotSent)> {
+    let mut lost = Vec::new();
+    for (group, ready) in groups.iter().zip(ready) {
+        if let Err(not_sent) = ready {
+            let attempts = group.iter().map(|index| &trial.attempts[*index]);
+            lost.extend(attempts.map(|attempt| (attempt, not_sent.clone())));
+        }
+    }
+    lost
 }
 
 /// Whether something strikes an attempt that the client learns of before, or

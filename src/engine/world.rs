@@ -10,7 +10,7 @@ use crate::delivery::Limits;
 use crate::delivery::{AddressPolicy, TlsOptions, Trust, tls_config};
 use crate::delivery::{Connection, Equipment, Target, TargetOptions};
 use crate::history::{Event, EventKind, Offset, Phase};
-use crate::plan::{Plan, PlannedScenario, Trial, TrialId};
+use crate::plan::{HttpVersion, Plan, PlannedScenario, Trial, TrialId};
 use crate::probe::{Client, ClientOptions};
 use serde_json_path::JsonPath;
 use std::collections::BTreeMap;
@@ -242,13 +242,21 @@ impl World {
             scenario: name(),
             source,
         })?;
+        let http = scenario.target.http;
+        // Attempts speak the one version, whatever else the peer could do; what is
+        // beside them speaks what it likes best.
+        let (mut attempts_tls, mut probes_tls) = (tls.clone(), tls);
+        if http == HttpVersion::Http2 {
+            attempts_tls.alpn_protocols = vec![b"h2".to_vec()];
+            probes_tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        }
         let allowed = url
             .host_str()
             .is_some_and(|host| run.options.hosts.names(host));
         let target = Target::new(
             &TargetOptions {
                 url: &scenario.target.url,
-                tls: Some(Arc::new(tls.clone())),
+                tls: Some(Arc::new(attempts_tls)),
                 server_name: scenario.target.tls.server_name.as_deref(),
                 policy: if allowed {
                     AddressPolicy::Any
@@ -257,6 +265,7 @@ impl World {
                 },
                 connect_timeout: CONNECT_TIMEOUT.min(scenario.target.timeout),
                 limits: Limits::default(),
+                http,
             },
             Arc::clone(&run.equipment),
         )
@@ -266,8 +275,11 @@ impl World {
         })?;
         let client = Client::new(ClientOptions {
             hosts: run.options.hosts.clone(),
-            tls,
+            tls: probes_tls,
             timeout: scenario.target.timeout,
+            // In the clear nothing is negotiated.
+            http2_only: (http == HttpVersion::Http2 && url.scheme() == "http")
+                .then(|| url.origin()),
         })
         .map_err(|source| EngineError::Client {
             scenario: name(),

@@ -47,7 +47,7 @@ impl Exchange {
                     .iter()
                     .any(|fact| matches!(fact, IdentityFact::Is(_))),
             },
-            (End::ConnectFailed(_) | End::NotSent(_), _) => Claim::NothingSent,
+            (End::ConnectFailed(_) | End::NotSent(_) | End::RefusedByPeer, _) => Claim::NothingSent,
             _ if self.bytes.out == 0 => Claim::NothingSent,
             _ => Claim::NoAnswer,
         }
@@ -121,6 +121,12 @@ pub enum End {
     ConnectFailed(ConnectFailure),
     /// Nothing complete was sent, for another reason.
     NotSent(String),
+    /// The peer said that it did nothing with the request and never will:
+    /// `REFUSED_STREAM`, or GOAWAY with a lower last stream (RFC 9113 sections
+    /// 6.8 and 8.7).
+    RefusedByPeer,
+    /// The peer reset the stream before the whole answer came; its code.
+    StreamReset(String),
     /// What came is not HTTP, or more than the limits allow.
     BrokenAnswer(String),
 }

@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use sha2::{Digest as _, Sha256};
 
+use super::h1::Limits;
+use super::message::Head;
+
 /// So much may be made of little before the ratio is looked at.
 const RATIO_FREE: u64 = 1024 * 1024;
 /// Above that, more than so many bytes for each one that came is a bomb. Deflate cannot do more than 1032; real text stays far below 200.
@@ -113,6 +116,19 @@ impl Sink {
             _ => Coding::Identity(kept),
         };
         Self { coding, came: 0 }
+    }
+
+    /// For the body of an answer with that head.
+    pub(super) fn of(head: &Head, limits: Limits) -> Self {
+        let encoding = {
+            let mut codings = head.words("content-encoding");
+            match (codings.next(), codings.next()) {
+                (Some(only), None) => Some(only),
+                // Several on top of each other are kept as they are.
+                _ => None,
+            }
+        };
+        Self::new(encoding.as_deref(), limits.kept, limits.body)
     }
 
     fn decoded(&self) -> &Decoded {

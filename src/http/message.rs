@@ -22,7 +22,7 @@ pub struct Head {
     pub status: u16,
     /// Headers in the order and the case in which they came. Bytes that are not UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
-    /// The minor version: 0 or 1 of HTTP/1.
+    /// The minor version: 0 or 1 of HTTP/1, 0 of HTTP/2.
     pub minor_version: u8,
 }
 
@@ -58,7 +58,7 @@ pub struct Response {
     pub head: Head,
     /// The body, content encoding undone.
     pub body: Body,
-    /// Trailers after a chunked body.
+    /// Trailers after the body.
     pub trailers: Vec<(String, String)>,
     /// Whether all of it came.
     pub complete: bool,

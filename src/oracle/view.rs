@@ -320,6 +320,8 @@ impl<'a> Delivery<'a> {
             | End::TimedOut
             | End::ConnectFailed(_)
             | End::NotSent(_)
+            | End::RefusedByPeer
+            | End::StreamReset(_)
             | End::BrokenAnswer(_) => None,
         }
     }
@@ -428,6 +430,8 @@ pub(crate) fn open_until(exchange: &Exchange) -> Offset {
         | End::PeerReset
         | End::ConnectFailed(_)
         | End::NotSent(_)
+        | End::RefusedByPeer
+        | End::StreamReset(_)
         | End::BrokenAnswer(_) => timing.ended,
     }
 }

@@ -6,8 +6,9 @@
 
 use super::pattern::{self, Turn};
 use super::{
-    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, Instance, Kind, Method,
-    Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial, TrialId, budget,
+    AnswerPoint, Body, Case, CaseId, Control, CutPoint, FORMAT, HoldPoint, HttpVersion, Instance,
+    Kind, Method, Operation, Overlay, Place, Plan, PlannedScenario, Role, Row, Seed, Trial,
+    TrialId, budget,
 };
 use crate::scenario::{Pattern, PatternKind, Scenario, ScenarioRow, With};
 use rand_chacha::rand_core::Rng;
@@ -213,6 +214,7 @@ impl Draft {
                     .collect(),
                 attempts: pattern::clients_gone(CLIENTS_GONE),
                 hold: None,
+                connections: None,
             })
             .collect();
         self.attempts += u64::from(CLIENTS_GONE) * trials.len() as u64;
@@ -250,6 +252,7 @@ impl Draft {
         index: usize,
         first_case: usize,
     ) {
+        let http = row.target.http;
         for (operation_index, operation) in row.operations.iter().enumerate() {
             if !self.plan.cases[first_case..]
                 .iter()
@@ -257,7 +260,7 @@ impl Draft {
             {
                 continue;
             }
-            let mut push = |role: Role, name: &str, instances: u32| {
+            let mut push = |role: Role, name: &str, instances: u32, shared: Option<u32>| {
                 let instances = (0..instances)
                     .map(|instance| {
                         Instance(self.plan.seed.part(&[
@@ -286,18 +289,20 @@ impl Draft {
                     // As in a burst, so that a target that refuses strangers in a
                     // burst is seen to do so here.
                     hold: at_once.then_some(HoldPoint::Head),
+                    connections: shared,
                 });
                 self.next_id += 1;
                 self.attempts += u64::from(count);
             };
-            push(Role::WarmUp, "warm-up", WARM_UP);
-            push(Role::Control(Control::One), "one", 1);
-            push(Role::Control(Control::Two), "two", 2);
+            push(Role::WarmUp, "warm-up", WARM_UP, None);
+            push(Role::Control(Control::One), "one", 1, None);
+            push(Role::Control(Control::Two), "two", 2, None);
             for repetition in 0..budget::controls_of_ten(scenario) {
                 push(
                     Role::Control(Control::Ten),
                     &format!("ten-{repetition}"),
                     10,
+                    (http == HttpVersion::Http2 && pattern::shares(repetition)).then_some(1),
                 );
             }
         }
@@ -324,6 +329,7 @@ impl Draft {
             });
         }
         let seed = self.plan.seed;
+        let http = self.plan.scenarios[case.scenario].target.http;
         let mut turn = Turn {
             index: 0,
             shift: shift(seed, &case.id),
@@ -349,6 +355,7 @@ impl Draft {
                 instances,
                 attempts: pattern::attempts(kind, turn),
                 hold: pattern::hold(kind),
+                connections: pattern::connections(kind, turn, http),
             });
             self.next_id += 1;
         }

@@ -308,6 +308,10 @@ pub struct Trial {
     /// What is held back before a common release; `None` where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldPoint>,
+    /// Over how many connections the attempts of a common release are spread in
+    /// turn, as streams of HTTP/2; `None`: each has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
 }
 
 /// The stable part of one marker and its keys; the run's salt is added when
@@ -586,7 +590,8 @@ pub enum Variant {
     Reserialised,
 }
 
-/// What is held back before a common release (`transport.md` section 1).
+/// What is held back before a common release (`transport.md` section 1). Over
+/// HTTP/2 no part of a head can be sent ahead, so `Head` is `All` there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldPoint {

@@ -7,6 +7,7 @@ use super::{
     AnswerPoint, Attempt, Connection, CutPoint, Ending, Fault, HoldPoint, InstanceIndex, Kind,
     Moment, PatternTag, Release, ResetPoint, Then, Variant,
 };
+use crate::scenario::parts::{Connections, HttpVersion};
 use crate::scenario::{Pattern, PatternKind, ResetAfter, When};
 use std::time::Duration;
 
@@ -78,6 +79,32 @@ pub(super) fn hold(pattern: &PatternKind) -> Option<HoldPoint> {
         PatternKind::Burst { hold, .. } => Some(*hold),
         _ => None,
     }
+}
+
+/// Over how many connections the attempts of one trial are spread; `None`: each
+/// has its own, as it must over HTTP/1.1.
+///
+/// The streams of one connection arrive closer together than anything else, but
+/// meet one instance of the target, and servers may work them off one by one: so
+/// that is done in half of the trials only.
+pub(super) fn connections(pattern: &PatternKind, turn: Turn, http: HttpVersion) -> Option<u32> {
+    let PatternKind::Burst { connections, .. } = pattern else {
+        return None;
+    };
+    match (http, connections) {
+        (HttpVersion::Http1, _) | (HttpVersion::Http2, Connections::Each) => None,
+        (HttpVersion::Http2, Connections::Shared(connections)) => {
+            let attempts = copies(pattern).saturating_mul(keys(pattern));
+            (*connections < attempts).then_some(*connections)
+        }
+        (HttpVersion::Http2, Connections::Fitting) => shares(turn.index).then_some(1),
+    }
+}
+
+/// Whether it is the turn of one connection. The parity changes with each round
+/// of four, so that of the cold trials (see [`warmth`]) half share theirs too.
+pub(super) fn shares(index: u32) -> bool {
+    (index + index / 4).is_multiple_of(2)
 }
 
 /// How many different things the pattern does in turn: with fewer trials than
@@ -332,7 +359,7 @@ fn micros(span: Duration) -> u64 {
 /// | pattern | id part |
 /// | --- | --- |
 /// | `replay: 3`, with `gap: 50ms` | `replay-3`, `replay-3-50ms` |
-/// | `burst: 10`, 2 copies of 10 keys, `hold: all` | `burst-10`, `burst-2x10`, `burst-10-all` |
+/// | `burst: 10`, 2 copies of 10 keys, `hold: all`, `connections: 2` | `burst-10`, `burst-2x10`, `burst-10-all`, `burst-10-over-2` |
 /// | `stagger`, `stagger: 20ms`, 5 attempts of it | `stagger`, `stagger-20ms`, `stagger-5x20ms` |
 /// | `timeout`, `timeout: 200ms`, `timeout: 50%` | `timeout`, `timeout-200ms`, `timeout-50pct` |
 /// | `cut_request`, `50%`, `-1`, `headers` | `cut_request`, `cut_request-50pct`, `cut_request-last-1`, `cut_request-headers` |
@@ -384,6 +411,7 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
             attempts,
             keys,
             hold,
+            connections,
         } => {
             let mut parts = vec![match (style, *keys) {
                 (_, 0 | 1) => number(attempts),
@@ -394,6 +422,14 @@ fn parameters(pattern: &PatternKind, style: Style) -> Vec<String> {
                 HoldPoint::Head => None,
                 HoldPoint::LastByte => Some(words("last_byte", style)),
                 HoldPoint::All => Some("all".to_owned()),
+            });
+            parts.extend(match (style, connections) {
+                (_, Connections::Fitting | Connections::Each) => None,
+                (Style::Id, Connections::Shared(shared)) => Some(format!("over-{shared}")),
+                (Style::Shown, Connections::Shared(1)) => Some("over 1 connection".to_owned()),
+                (Style::Shown, Connections::Shared(shared)) => {
+                    Some(format!("over {shared} connections"))
+                }
             });
             parts
         }
@@ -587,6 +623,7 @@ mod tests {
             attempts,
             keys,
             hold,
+            connections: Connections::Fitting,
         };
         let replay = |attempts, gap| PatternKind::Replay { attempts, gap };
         let stagger = |attempts, gap| PatternKind::Stagger { attempts, gap };
@@ -757,6 +794,7 @@ mod tests {
             attempts: 2,
             keys: 3,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         };
         let order: Vec<_> = attempts(&burst, first(0))
             .iter()
@@ -776,6 +814,7 @@ mod tests {
             attempts: 10,
             keys: 1,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         };
         let trials: Vec<(usize, bool)> = (0..40)
             .map(|index| {
@@ -803,6 +842,7 @@ mod tests {
             attempts: 2,
             keys: 2,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         };
         for index in 0..8 {
             let expected = if index % 4 == 3 {
@@ -886,6 +926,30 @@ mod tests {
             at,
             [0, 200_000, 400_000].map(|ppm| Release::At(Moment::PpmOfH(ppm)))
         );
+    }
+
+    #[test]
+    fn over_http2_half_of_the_trials_share_a_connection_warm_and_cold_ones_alike() {
+        let burst = |connections| PatternKind::Burst {
+            attempts: 10,
+            keys: 1,
+            hold: HoldPoint::Head,
+            connections,
+        };
+        let over = |over, index| connections(&burst(over), first(index), HttpVersion::Http2);
+        let shared: Vec<u32> = (0..8)
+            .filter(|index| over(Connections::Fitting, *index).is_some())
+            .collect();
+        assert_eq!(shared, [0, 2, 5, 7]);
+        let cold: Vec<u32> = (0..8)
+            .filter(|index| warmth(first(*index)) == Fresh)
+            .collect();
+        assert_eq!(cold, [3, 7]);
+        assert_eq!(over(Connections::Shared(3), 1), Some(3));
+        assert_eq!(over(Connections::Shared(10), 0), None);
+        assert_eq!(over(Connections::Each, 0), None);
+        let http1 = connections(&burst(Connections::Fitting), first(0), HttpVersion::Http1);
+        assert_eq!(http1, None);
     }
 
     #[test]

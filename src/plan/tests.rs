@@ -90,6 +90,7 @@ fn burst(attempts: u32, keys: u32) -> PatternKind {
         attempts,
         keys,
         hold: HoldPoint::Head,
+        connections: Connections::Fitting,
     }
 }
 
@@ -159,6 +160,7 @@ fn row(values: &[(&str, &str)]) -> ScenarioRow {
             tls: Tls::default(),
             timeout: Duration::from_secs(30),
             quiet: None,
+            http: HttpVersion::default(),
         },
         operations: vec![operation("order", json())],
         effects: vec![effect("orders"), effect("mails")],

@@ -85,12 +85,17 @@ pub struct ClientOptions {
     pub tls: rustls::ClientConfig,
     /// How long one request may take.
     pub timeout: Duration,
+    /// The origin that is spoken to in HTTP/2 without being asked whether it can:
+    /// in the clear nothing is negotiated.
+    pub http2_only: Option<url::Origin>,
 }
 
 /// The client.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub(super) inner: reqwest::Client,
+    inner: reqwest::Client,
+    /// What goes to one origin, where that speaks HTTP/2 only.
+    http2_only: Option<(url::Origin, reqwest::Client)>,
     pub(super) hosts: HostPolicy,
 }
 
@@ -105,34 +110,54 @@ impl Client {
     /// # Errors
     /// When the TLS configuration is not usable.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
-        let hosts = options.hosts.clone();
-        let redirect_hosts = options.hosts.clone();
-        let inner = reqwest::Client::builder()
-            .tls_backend_preconfigured(options.tls)
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::custom(move |attempt| {
-                // Only GET is followed (a caller with another method turns a
-                // redirect into an answer by itself), only within the origin.
-                let first = attempt.previous().first().map(Url::origin);
-                let same = first.is_some_and(|origin| origin == attempt.url().origin());
-                let literal_allowed = literal_allowed(&redirect_hosts, attempt.url()).is_ok();
-                if attempt.previous().len() > 5 || !same || !literal_allowed {
-                    attempt.stop()
-                } else {
-                    attempt.follow()
-                }
-            }))
-            .dns_resolver(Arc::new(Resolver {
-                hosts: options.hosts,
-            }))
-            .timeout(options.timeout)
-            .connect_timeout(options.timeout.min(Duration::from_secs(10)))
-            .pool_max_idle_per_host(64)
-            .tcp_nodelay(true)
-            .build()?;
-        Ok(Self { inner, hosts })
+        let http2_only = match &options.http2_only {
+            None => None,
+            Some(origin) => {
+                let client = builder(&options).http2_prior_knowledge().build()?;
+                Some((origin.clone(), client))
+            }
+        };
+        Ok(Self {
+            inner: builder(&options).build()?,
+            http2_only,
+            hosts: options.hosts,
+        })
     }
+
+    /// The client for what goes to a URL.
+    pub(super) fn towards(&self, url: &Url) -> &reqwest::Client {
+        match &self.http2_only {
+            Some((origin, client)) if url.origin() == *origin => client,
+            Some(_) | None => &self.inner,
+        }
+    }
+}
+
+fn builder(options: &ClientOptions) -> reqwest::ClientBuilder {
+    let redirect_hosts = options.hosts.clone();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(options.tls.clone())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::custom(move |attempt| {
+            // Only GET is followed (a caller with another method turns a
+            // redirect into an answer by itself), only within the origin.
+            let first = attempt.previous().first().map(Url::origin);
+            let same = first.is_some_and(|origin| origin == attempt.url().origin());
+            let literal_allowed = literal_allowed(&redirect_hosts, attempt.url()).is_ok();
+            if attempt.previous().len() > 5 || !same || !literal_allowed {
+                attempt.stop()
+            } else {
+                attempt.follow()
+            }
+        }))
+        .dns_resolver(Arc::new(Resolver {
+            hosts: options.hosts.clone(),
+        }))
+        .timeout(options.timeout)
+        .connect_timeout(options.timeout.min(Duration::from_secs(10)))
+        .pool_max_idle_per_host(64)
+        .tcp_nodelay(true)
 }
 
 /// An address that stands in the URL itself never meets the resolver, so it is

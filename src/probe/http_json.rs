@@ -54,7 +54,9 @@ impl Client {
             .map_err(|refusal| broken(refusal.to_string(), false))?;
         let method = reqwest::Method::from_bytes(request.method.word().as_bytes())
             .expect("the words of Method are HTTP's own");
-        let mut builder = self.inner.request(method, request.url.clone());
+        let mut builder = self
+            .towards(&request.url)
+            .request(method, request.url.clone());
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }

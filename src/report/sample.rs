@@ -111,6 +111,7 @@ pub(super) fn scenario() -> PlannedScenario {
             tls: Tls::default(),
             timeout: Duration::from_secs(30),
             quiet: None,
+            http: crate::plan::HttpVersion::default(),
         },
         contract: Contract::core(),
         operations: vec![operation()],
@@ -160,6 +161,7 @@ fn trial(id: u32, role: Role, release: Release, attempts: u32) -> Trial {
             })
             .collect(),
         hold: (release == Release::Together).then_some(HoldPoint::Head),
+        connections: None,
     }
 }
 

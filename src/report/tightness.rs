@@ -3,7 +3,7 @@
 
 use super::{ReleaseReport, SummaryReport, TightnessReport};
 use crate::oracle::{Tightness, Window};
-use crate::plan::Target;
+use crate::plan::{HttpVersion, Target};
 use crate::stats::Summary;
 
 /// The most trials that are told one by one.
@@ -55,10 +55,12 @@ fn summary(summary: Summary) -> SummaryReport {
 
 /// What was spoken with the target.
 fn protocol(target: &Target) -> &'static str {
-    if target.url.starts_with("https:") {
-        "HTTP/1.1 over TLS"
-    } else {
-        "HTTP/1.1"
+    let secure = target.url.starts_with("https:");
+    match (target.http, secure) {
+        (HttpVersion::Http1, false) => "HTTP/1.1",
+        (HttpVersion::Http1, true) => "HTTP/1.1 over TLS",
+        (HttpVersion::Http2, false) => "HTTP/2",
+        (HttpVersion::Http2, true) => "HTTP/2 over TLS",
     }
 }
 

@@ -265,6 +265,8 @@ fn end(exchange: &Exchange) -> Offset {
         | End::TimedOut
         | End::ConnectFailed(_)
         | End::NotSent(_)
+        | End::RefusedByPeer
+        | End::StreamReset(_)
         | End::BrokenAnswer(_) => timing.ended,
     };
     timing.gave_up.map_or(over, |gave_up| gave_up.min(over))
@@ -280,6 +282,8 @@ fn bar_end(exchange: &Exchange) -> BarEnd {
         | End::TimedOut
         | End::ConnectFailed(_)
         | End::NotSent(_)
+        | End::RefusedByPeer
+        | End::StreamReset(_)
         | End::BrokenAnswer(_) => BarEnd::Lost,
     }
 }
@@ -328,6 +332,8 @@ fn outcome(exchange: &Exchange, fault: Fault) -> String {
         End::ConnectFailed(_) => "not connected".to_owned(),
         End::NotSent(_) if exchange.fault_happened => "lost before it was sent".to_owned(),
         End::NotSent(_) => "not sent".to_owned(),
+        End::RefusedByPeer => "refused, not executed".to_owned(),
+        End::StreamReset(code) => format!("reset by the target ({code})"),
         End::BrokenAnswer(_) => "broken answer".to_owned(),
     }
 }

@@ -60,6 +60,8 @@ pub struct Settings {
     pub insecure: bool,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+    /// `--http`.
+    pub http: Option<super::parts::HttpVersion>,
     /// Whether something is going to be sent: then an environment variable that
     /// is not set is an error rather than a warning.
     pub for_run: bool,

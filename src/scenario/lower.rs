@@ -7,7 +7,7 @@ use super::document::pattern::Circumstances;
 use super::document::{Context, Fields, Letters, contract, effect, pattern, request, target};
 use super::load::{Settings, severity};
 use super::node::{Entry, Node, Value};
-use super::parts::{Body, Each, Effect, Operation, Row, Target};
+use super::parts::{Body, Each, Effect, HttpVersion, Operation, Row, Target};
 use super::project::{ProjectParts, budget};
 use super::relations::{invariants, latency, together};
 use super::template::{JsonTemplate, Scope};
@@ -162,6 +162,7 @@ fn whole(
     let first = rows.first();
     let operations = first.map_or(&[][..], |row| row.operations.as_slice());
     cx.names.captures = captures_before_patterns(cx, fields, operations);
+    let http1 = rows.iter().any(|row| row.target.http == HttpVersion::Http1);
     let place = name.map_or_else(|| cx.place(fields.span), |(_, span)| cx.place(*span));
     let around = Circumstances {
         flag: given.settings.profile,
@@ -169,6 +170,7 @@ fn whole(
         json_body: operations
             .iter()
             .any(|operation| matches!(operation.request.body, Body::Json(_))),
+        http1,
         place,
     };
     let patterns_node = fields.optional("patterns").map(|entry| &entry.node);
@@ -356,6 +358,7 @@ fn nowhere() -> Target {
         tls: super::parts::Tls::default(),
         timeout: std::time::Duration::ZERO,
         quiet: None,
+        http: HttpVersion::default(),
     }
 }
 

@@ -176,6 +176,8 @@ pub enum PatternKind {
         keys: u32,
         /// What is held back.
         hold: crate::plan::HoldPoint,
+        /// Over how many connections they are spread.
+        connections: parts::Connections,
     },
     /// Released one gap after the other, whether or not answers came.
     Stagger {

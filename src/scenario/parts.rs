@@ -36,6 +36,52 @@ pub struct Target {
     /// How long no attempt of an operation runs before the count that precedes
     /// the closing retry; `None` stands for the larger of 2 x H99 and 250 ms.
     pub quiet: Option<Duration>,
+    /// The version of HTTP that attempts speak.
+    #[serde(default, skip_serializing_if = "HttpVersion::is_default")]
+    pub http: HttpVersion,
+}
+
+/// The version of HTTP that attempts speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2: chosen by ALPN over TLS, with prior knowledge in the clear.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl HttpVersion {
+    /// As it stands in scenario files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http1 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out references"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Over how many connections the attempts of one release are spread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Connections {
+    /// As fits the protocol: over HTTP/1.1 each attempt has its own; over HTTP/2
+    /// they share one in half of the trials and have their own in the others.
+    #[default]
+    Fitting,
+    /// Each attempt has its own.
+    Each,
+    /// So many.
+    Shared(u32),
 }
 
 /// How TLS is set up.

@@ -205,6 +205,17 @@ impl Gate {
         state.view = view;
     }
 
+    /// What was exchanged so far was not an attempt's.
+    pub fn forget_bytes(&self) {
+        let mut state = self.state();
+        state.marks = Marks {
+            connect_started: state.marks.connect_started,
+            connected: state.marks.connected,
+            tls_done: state.marks.tls_done,
+            ..Marks::default()
+        };
+    }
+
     /// From now on written bytes are kept.
     pub fn hold(&self) {
         let mut state = self.state();

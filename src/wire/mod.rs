@@ -98,6 +98,30 @@ impl Wire {
         false
     }
 
+    /// The protocol that the peer chose over TLS (ALPN), if it chose one.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// Reads what has come already, without waiting for more: `None` where there is nothing, 0 bytes where the peer has closed.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken.
+    pub async fn read_waiting(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.gate.unread() {
+            gate::Unread::Nothing => Ok(None),
+            gate::Unread::Closed => Ok(Some(0)),
+            // Of TLS's own records nothing is left to read; the runtime may notice others later than the kernel has them.
+            gate::Unread::Bytes => tokio::time::timeout(IDLE_ROUND, self.read(buffer))
+                .await
+                .map_or(Ok(None), |read| read.map(Some)),
+        }
+    }
+
     /// Says goodbye over TLS and closes. Without TLS it only closes.
     ///
     /// A client that vanishes says no goodbye: for that, end the gate.

@@ -99,6 +99,17 @@ impl Released {
         Some(Duration::from_nanos(began().max()? - began().min()?))
     }
 
+    /// How many releases were made, and the bytes of the largest: each of them was one write where the kernel took it whole.
+    pub fn writes(&self) -> (usize, usize) {
+        let fired = || {
+            self.steps.iter().filter_map(|done| match done {
+                Done::Fired(Ok(fired)) => Some(fired.sent + fired.left),
+                _ => None,
+            })
+        };
+        (fired().count(), fired().max().unwrap_or(0))
+    }
+
     /// Whether every release was made, and whole.
     pub fn is_whole(&self) -> bool {
         self.steps.iter().all(|done| match done {

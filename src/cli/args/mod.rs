@@ -11,7 +11,7 @@
 mod run;
 mod value;
 
-pub(crate) use run::{How, JunitInconclusive, Net, RunArgs, Safety, Size, Values, What};
+pub(crate) use run::{How, Http, JunitInconclusive, Net, RunArgs, Safety, Size, Values, What};
 pub(crate) use value::{ReportKind, ReportWish, SeedChoice};
 
 use clap::builder::FalseyValueParser;

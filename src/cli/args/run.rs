@@ -8,6 +8,7 @@
 )]
 
 use super::value::{ReportWish, SeedChoice, Variable, some_duration as duration};
+use crate::plan::HttpVersion;
 use crate::scenario::units::rate;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
@@ -199,6 +200,31 @@ pub(crate) struct Net {
     /// How long an attempt may take, in place of the scenarios' own (30 s)
     #[arg(long, value_name = "DURATION", env = "RETRIAL_TIMEOUT", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// The version of HTTP, in place of the scenarios' own (1.1): 2 is chosen by
+    /// ALPN over TLS, and spoken with prior knowledge in the clear
+    #[arg(long, value_name = "VERSION", env = "RETRIAL_HTTP")]
+    pub(crate) http: Option<Http>,
+}
+
+/// The versions of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Http {
+    /// HTTP/1.1
+    #[value(name = "1.1")]
+    One,
+    /// HTTP/2
+    #[value(name = "2")]
+    Two,
+}
+
+impl Http {
+    /// As the scenario room names it.
+    pub(crate) fn version(self) -> HttpVersion {
+        match self {
+            Self::One => HttpVersion::Http1,
+            Self::Two => HttpVersion::Http2,
+        }
+    }
 }
 
 /// What keeps a run from doing harm.
@@ -304,8 +330,6 @@ pub(crate) struct Later {
     cert: Option<String>,
     #[arg(long, hide = true, env = "RETRIAL_KEY_FILE")]
     key_file: Option<String>,
-    #[arg(long, hide = true, env = "RETRIAL_HTTP", value_parser = ["1.1", "2"])]
-    http: Option<String>,
     #[arg(long, hide = true, env = "RETRIAL_CONNECT_TO")]
     connect_to: Option<String>,
     #[arg(long, hide = true, env = "RETRIAL_BASELINE")]
@@ -317,8 +341,7 @@ pub(crate) struct Later {
 }
 
 impl Later {
-    /// The first flag of a later version that was given. `--http 1.1` is what
-    /// this version does anyway.
+    /// The first flag of a later version that was given.
     pub(crate) fn asked(&self) -> Option<&'static str> {
         let flags = [
             ("--shard", self.shard.is_some()),
@@ -328,7 +351,6 @@ impl Later {
             ("--proxy", self.proxy.is_some()),
             ("--cert", self.cert.is_some()),
             ("--key-file", self.key_file.is_some()),
-            ("--http 2", self.http.as_deref() == Some("2")),
             ("--connect-to", self.connect_to.is_some()),
             ("--baseline", self.baseline.is_some()),
             ("--trace-link", self.trace_link.is_some()),

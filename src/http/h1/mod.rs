@@ -27,6 +27,8 @@ pub struct Encoded {
     pub head_end: usize,
     /// Whether an answer to it has no body (HEAD).
     pub bodiless_answer: bool,
+    /// The same request as HTTP/2 carries it, where it is to go that way.
+    pub stream: Option<super::h2::Message>,
 }
 
 impl Encoded {
@@ -127,6 +129,7 @@ pub fn encode(request: &Request, host: &str) -> Result<Encoded, EncodeError> {
         bytes,
         head_end,
         bodiless_answer: request.method == "HEAD",
+        stream: None,
     })
 }
 
@@ -221,11 +224,14 @@ pub enum Broken {
     Bomb,
     /// The body does not decode as its content-encoding says.
     ContentEncoding,
+    /// It is not HTTP/2 as RFC 9113 has it.
+    Http2(&'static str),
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Http2(what) => return write!(formatter, "not HTTP/2: {what}"),
             Self::Head => "the head is not HTTP/1.1",
             Self::HeadTooLarge => "the head is too large",
             Self::TooManyInterim => "too many interim answers",
@@ -507,19 +513,7 @@ impl Reader {
             _ => {}
         }
         let framing = framing(&head, self.bodiless)?;
-        let encoding = {
-            let mut codings = head.words("content-encoding");
-            match (codings.next(), codings.next()) {
-                (Some(only), None) => Some(only),
-                // Several on top of each other are kept as they are.
-                _ => None,
-            }
-        };
-        self.sink = Some(Sink::new(
-            encoding.as_deref(),
-            self.limits.kept,
-            self.limits.body,
-        ));
+        self.sink = Some(Sink::of(&head, self.limits));
         self.head = Some(head);
         match framing {
             Framing::Empty => self.state = ReadState::Done,
@@ -671,7 +665,7 @@ fn framing(head: &Head, bodiless: bool) -> Result<Framing, Broken> {
     }
 }
 
-fn content_length(head: &Head) -> Result<Option<u64>, Broken> {
+pub(super) fn content_length(head: &Head) -> Result<Option<u64>, Broken> {
     let mut found = None;
     for value in head
         .all("content-length")

@@ -147,6 +147,7 @@ impl World {
                 tls: Tls::default(),
                 timeout: Duration::from_secs(30),
                 quiet: None,
+                http: crate::plan::HttpVersion::default(),
             },
             contract: Contract::core(),
             operations: vec![operation("order", true)],
@@ -300,6 +301,7 @@ impl World {
                 .collect(),
             attempts,
             hold: None,
+            connections: None,
         });
         for (at, kind) in events {
             self.history.events.push(Event {

@@ -9,7 +9,7 @@ use crate::codes::Diagnosis;
 use crate::plan::{AnswerPoint, CutPoint, Ending, HoldPoint, Kind};
 use crate::scenario::diagnostic::{Diagnostic, Span};
 use crate::scenario::node::{Entry, Node, Value};
-use crate::scenario::parts::{Each, Place};
+use crate::scenario::parts::{Connections, Each, Place};
 use crate::scenario::template::Escape;
 use crate::scenario::{Pattern, PatternKind, Profile, ResetAfter, When, With, suggest, units};
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub(crate) struct Circumstances {
     pub(crate) default: Profile,
     /// Whether some operation has a JSON body.
     pub(crate) json_body: bool,
+    /// Whether attempts go over HTTP/1.1.
+    pub(crate) http1: bool,
     /// Where patterns stand that nobody wrote.
     pub(crate) place: Place,
 }
@@ -77,13 +79,16 @@ pub(crate) fn decode(
     let profile = around.flag.or(word).unwrap_or(around.default);
     let mut patterns = Vec::new();
     for item in items {
-        match profile_of(item) {
-            Some(own) => {
-                let place = cx.place(item.span);
-                patterns.extend(expand(around.flag.unwrap_or(own), around, &place));
-            }
-            None => patterns.extend(pattern(cx, item, profile)),
+        if let Some(own) = profile_of(item) {
+            let place = cx.place(item.span);
+            patterns.extend(expand(around.flag.unwrap_or(own), around, &place));
+            continue;
         }
+        let read = pattern(cx, item, profile);
+        if let (Some(read), true) = (&read, around.http1) {
+            check_connections(cx, item, &read.kind);
+        }
+        patterns.extend(read);
     }
     patterns
 }
@@ -108,11 +113,13 @@ fn expand(profile: Profile, around: &Circumstances, place: &Place) -> Vec<Patter
             attempts: copies,
             keys: 1,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         },
         PatternKind::Burst {
             attempts: 2,
             keys: 10,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         },
         default_kind(Kind::Stagger),
         default_kind(Kind::DropResponse),
@@ -150,6 +157,7 @@ pub(crate) fn default_kind(kind: Kind) -> PatternKind {
             attempts: 10,
             keys: 1,
             hold: HoldPoint::Head,
+            connections: Connections::Fitting,
         },
         Kind::Stagger => PatternKind::Stagger {
             attempts: 3,
@@ -273,13 +281,20 @@ fn short_form(cx: &mut Context<'_>, kind: Kind, node: &Node) -> Option<PatternKi
         (_, PatternKind::Replay { gap, .. }) => {
             attempts(cx, node, 2).map(|attempts| PatternKind::Replay { attempts, gap })
         }
-        (_, PatternKind::Burst { keys, hold, .. }) => {
-            attempts(cx, node, 2).map(|attempts| PatternKind::Burst {
-                attempts,
+        (
+            _,
+            PatternKind::Burst {
                 keys,
                 hold,
-            })
-        }
+                connections,
+                ..
+            },
+        ) => attempts(cx, node, 2).map(|attempts| PatternKind::Burst {
+            attempts,
+            keys,
+            hold,
+            connections,
+        }),
         (_, PatternKind::Stagger { attempts, .. }) => {
             when(cx, node).map(|gap| PatternKind::Stagger { attempts, gap })
         }
@@ -381,6 +396,7 @@ fn long_kind(cx: &mut Context<'_>, kind: Kind, fields: &Fields<'_>) -> Option<Pa
             attempts: default,
             keys,
             hold,
+            connections: over,
         } => {
             let attempts = or_default!("attempts", default, |cx: &mut Context<'_>, node| attempts(
                 cx, node, 1
@@ -388,9 +404,7 @@ fn long_kind(cx: &mut Context<'_>, kind: Kind, fields: &Fields<'_>) -> Option<Pa
             let keys = or_default!("keys", keys, |cx: &mut Context<'_>, node| cx
                 .small_integer(node, 1..=1000));
             let hold = or_default!("hold", hold, hold_point);
-            if let Some(entry) = fields.optional("connections") {
-                connections(cx, &entry.node);
-            }
+            let connections = or_default!("connections", over, connections);
             let (attempts, keys) = (attempts?, keys?);
             if attempts * keys < 2 || attempts * keys > 1000 {
                 cx.say(
@@ -409,6 +423,7 @@ fn long_kind(cx: &mut Context<'_>, kind: Kind, fields: &Fields<'_>) -> Option<Pa
                 attempts,
                 keys,
                 hold: hold?,
+                connections: connections?,
             })
         }
         PatternKind::Stagger {
@@ -500,15 +515,38 @@ fn ending(cx: &mut Context<'_>, node: &Node) -> Option<Ending> {
     )
 }
 
-fn connections(cx: &mut Context<'_>, node: &Node) {
+fn connections(cx: &mut Context<'_>, node: &Node) -> Option<Connections> {
     if node.text() == Some("each") {
-        return;
+        return Some(Connections::Each);
     }
-    if cx.small_integer(node, 1..=1000).is_some() {
-        cx.later(
-            node.span,
-            "`connections: M`",
-            "what works now: `connections: each`, which is the default",
+    cx.small_integer(node, 1..=1000).map(Connections::Shared)
+}
+
+/// Over HTTP/1.1 no two attempts of a burst can share a connection.
+fn check_connections(cx: &mut Context<'_>, item: &Node, kind: &PatternKind) {
+    let PatternKind::Burst {
+        attempts,
+        keys,
+        connections: Connections::Shared(shared),
+        ..
+    } = kind
+    else {
+        return;
+    };
+    let written = item
+        .field("burst")
+        .and_then(|node| node.field("connections"));
+    if let (Some(written), true) = (written, *shared < attempts * keys) {
+        cx.say(
+            Diagnostic::error(
+                Diagnosis::InvalidValue,
+                format!("{} attempts over {shared} connections", attempts * keys),
+            )
+            .at(
+                written.span,
+                "over HTTP/1.1 each attempt has its own connection",
+            )
+            .help("write `target: {http: 2}` (or --http 2), or leave `connections` out"),
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::document::leaf::Of;
 use crate::scenario::document::names::IN_STEP;
 use crate::scenario::node::{Entry, Node, Value};
-use crate::scenario::parts::{Target, Tls};
+use crate::scenario::parts::{HttpVersion, Target, Tls};
 use crate::scenario::template::Escape;
 use std::time::Duration;
 
@@ -47,9 +47,10 @@ pub(crate) fn decode(cx: &mut Context<'_>, node: &Node, settings: &Settings) -> 
     cx.names.words = IN_STEP;
     let fields = cx.fields(node, "a target", TARGET)?;
     fields.later(cx, "instances", "what works now: one `url`");
-    if let Some(entry) = fields.optional("http") {
-        http_version(cx, &entry.node);
-    }
+    let http = match fields.optional("http") {
+        Some(entry) => http_version(cx, &entry.node),
+        None => Some(HttpVersion::default()),
+    };
     let url = match &settings.target {
         Some(url) => Some(url.trim_end_matches('/').to_owned()),
         None => match fields.required(
@@ -94,6 +95,7 @@ pub(crate) fn decode(cx: &mut Context<'_>, node: &Node, settings: &Settings) -> 
         tls,
         timeout: settings.timeout.unwrap_or(timeout?),
         quiet: quiet?,
+        http: settings.http.unwrap_or(http?),
     })
 }
 
@@ -167,18 +169,15 @@ pub fn check_url(text: &str) -> Result<(), (String, String)> {
     Ok(())
 }
 
-fn http_version(cx: &mut Context<'_>, node: &Node) {
-    let Some(version) = cx.text(node, "`1.1` or `2`") else {
-        return;
-    };
+fn http_version(cx: &mut Context<'_>, node: &Node) -> Option<HttpVersion> {
+    let version = cx.text(node, "`1.1` or `2`")?;
     match version.as_str() {
-        "1.1" | "1" => {}
-        "2" | "2.0" => cx.later(
-            node.span,
-            "`http: 2`",
-            "what works now: `http: 1.1`, which is the default",
-        ),
-        other => cx.unknown_word(node.span, other, "a version of HTTP", &["1.1", "2"]),
+        "1.1" | "1" => Some(HttpVersion::Http1),
+        "2" | "2.0" => Some(HttpVersion::Http2),
+        other => {
+            cx.unknown_word(node.span, other, "a version of HTTP", &["1.1", "2"]);
+            None
+        }
     }
 }
 
