@@ -77,8 +77,13 @@ impl World {
             .pace(u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX))
             .await;
         // A target on this machine shares its cores with us: what other lanes do
-        // meanwhile would widen the gaps of the release.
-        let laying = if self.target.is_on_loopback() {
+        // meanwhile would widen the gaps of a common release. Attempts that leave
+        // at instants of their own would only keep the lanes waiting.
+        let at_once = trial
+            .attempts
+            .iter()
+            .all(|attempt| attempt.release == Release::Together);
+        let laying = if at_once && self.target.is_on_loopback() {
             Some(self.run.laying.lock().await)
         } else {
             None
