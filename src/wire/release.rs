@@ -375,7 +375,7 @@ impl Schedule {
         };
         let processes = std::mem::take(&mut self.processes);
         {
-            let standing = Standing::of(&processes);
+            let standing = Standing::of(&processes, self.epoch);
             if let Some(pending) = self.pending.get_mut(&id) {
                 pending.stood_still = standing.all();
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::os::{self, ProcessHandle};
+use super::tap::Epoch;
 
 /// So long a process may take to stand still. It takes microseconds; one that waits for a disk takes longer and is not waited for.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -68,7 +69,7 @@ pub(super) struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     /// Stops the processes and waits, for a bounded time, until they stand.
-    pub(super) fn of(processes: &'a [Process]) -> Self {
+    pub(super) fn of(processes: &'a [Process], epoch: Epoch) -> Self {
         // Made before the first signal, so that dropping it undoes every one.
         let mut standing = Self {
             processes,
@@ -77,16 +78,10 @@ impl<'a> Standing<'a> {
         for process in processes {
             standing.all &= os::signal_process(&process.handle, os::Signal::Stop).is_ok();
         }
-        let mut left = PATIENCE;
-        while standing.all {
-            if processes.iter().all(|it| it.stands() != Some(false)) {
-                return standing;
-            }
-            let Some(rest) = left.checked_sub(LOOK_AGAIN) else {
-                standing.all = false;
-                break;
-            };
-            left = rest;
+        let began = epoch.instant(epoch.now_ns());
+        // What cannot be seen to stand is not said to.
+        while standing.all && !processes.iter().all(|it| it.stands() == Some(true)) {
+            standing.all = began.elapsed() < PATIENCE;
             std::thread::sleep(LOOK_AGAIN);
         }
         standing
