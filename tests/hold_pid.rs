@@ -136,6 +136,33 @@ fn the_guard_continues_what_stands_once_its_starter_is_gone() {
 }
 
 #[test]
+fn a_process_that_stands_when_retrial_is_killed_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // It accepts and never answers, so that the run waits.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    scenario(
+        folder.path(),
+        &format!("http://{}", silent.local_addr().unwrap()),
+    );
+    let sleeper = sleeper();
+    let mut run = Running::start(
+        Command::new(assert_cmd::cargo::cargo_bin!("retrial"))
+            .current_dir(folder.path())
+            .args(["run", "orders.yaml", "--hold-pid", &sleeper.id()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    // Once it connects, it holds the process and has its guard.
+    silent.accept().unwrap();
+    let stopped = Command::new("kill").args(["-STOP", &sleeper.id()]).status();
+    assert!(stopped.unwrap().success());
+    assert!(sleeper.comes_to(true));
+    run.0.kill().unwrap();
+    run.0.wait().unwrap();
+    assert!(sleeper.comes_to(false));
+}
+
+#[test]
 fn what_must_not_or_cannot_be_held_is_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     scenario(folder.path(), "http://127.0.0.1:9");
