@@ -37,7 +37,8 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteEx
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Connection, Delivered, GateHandle, NotSent, Sending, Target};
+use super::script::{ending, place};
+use super::{Connection, Delivered, GateHandle, NotSent, Sending, Target, is_hidden, later};
 use crate::history::{ByteCounts, ConnectFailure, End, Offset, Timing};
 use crate::http::h2::{self, Code, Event, Session};
 use crate::http::{Broken, Limits};
@@ -191,15 +192,6 @@ fn cut_short(send: Send, end: plan::Ending) -> Act {
     }
 }
 
-fn ending(ending: plan::Ending) -> Ending {
-    match ending {
-        plan::Ending::Rst => Ending::Rst,
-        plan::Ending::Fin => Ending::Fin,
-        plan::Ending::HalfClose => Ending::HalfClose,
-        plan::Ending::Silence => Ending::Silence,
-    }
-}
-
 /// How much is sent; without `END_STREAM` even the whole body is not the whole request.
 fn cut_request(body: usize, at: CutPoint) -> Send {
     let bytes = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -214,20 +206,6 @@ fn cut_request(body: usize, at: CutPoint) -> Send {
         CutPoint::BeforeEnd(count) => body.saturating_sub(bytes(count)),
     };
     Send::Part(cut.min(body.saturating_sub(1)))
-}
-
-/// Where in a body of that length an answer is cut; never at its end.
-fn place(length: u64, at: AnswerPoint) -> u64 {
-    let place = match at {
-        AnswerPoint::Bytes(_) | AnswerPoint::StatusLine | AnswerPoint::Headers => 0,
-        AnswerPoint::Percent(share) => {
-            let place = u128::from(length) * u128::from(share) / 100;
-            u64::try_from(place).unwrap_or(u64::MAX)
-        }
-        AnswerPoint::BeforeEnd(bytes) => length.saturating_sub(u64::from(bytes)),
-        AnswerPoint::Whole => length,
-    };
-    place.min(length.saturating_sub(1))
 }
 
 /// Exchanges preface and settings on a new connection.
@@ -792,20 +770,8 @@ impl Together {
         let delivered = |_: &Lane| Delivered {
             connection_id: self.id,
             reused: self.served > 0,
-            timing: Timing {
-                intended: at,
-                ended: at,
-                ..Timing::default()
-            },
-            bytes: ByteCounts::default(),
-            end: not_sent.end.clone(),
-            hidden: false,
-            fault_happened: false,
-            answer: None,
-            interim: Vec::new(),
-            unasked_bytes: false,
             marks: self.wire.gate().marks(),
-            connection: None,
+            ..Delivered::from(not_sent.clone())
         };
         self.lanes.iter().map(delivered).collect()
     }
@@ -1386,7 +1352,7 @@ impl Lane {
             (AnswerPoint::Bytes(bytes), _) => {
                 u64::from(bytes).saturating_sub(self.head_came + body)
             }
-            (_, Some(length)) => place(length, at).saturating_sub(body),
+            (_, Some(length)) => place(at, length).saturating_sub(body),
             // Only the end would tell the length: the place is the first byte.
             (AnswerPoint::StatusLine | AnswerPoint::Headers, None) => 0,
             (AnswerPoint::Percent(_) | AnswerPoint::BeforeEnd(_) | AnswerPoint::Whole, None) => {
@@ -1442,11 +1408,7 @@ impl Lane {
         };
         let fault_happened =
             !facts.unreleased && self.fault_happened(&stop, facts.ours, gave_up, ended);
-        let hidden = end == End::Complete
-            && (matches!(
-                self.sending.fault,
-                Fault::DropResponse | Fault::CutResponse { .. }
-            ) || gave_up.is_some_and(|at| at < ended));
+        let hidden = is_hidden(&end, self.sending.fault, gave_up, ended);
         let timing = Timing {
             intended: Offset(facts.fired.map_or(facts.started, |fired| fired.began)),
             first_out: self.first_out.map(Offset),
@@ -1556,10 +1518,6 @@ fn end(stop: &Stop, ours: Option<Ended>, bytes: ByteCounts) -> End {
         Stop::Closed => End::PeerClosed,
         Stop::Failed => End::PeerReset,
     }
-}
-
-fn later(ns: u64, by: Duration) -> u64 {
-    ns.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn poll_step(

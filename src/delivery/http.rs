@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::script::{ReadUntil, Script, script};
-use super::{Connection, Delivered, GateHandle, NotSent, Sending, Target, answer};
+use super::{
+    Connection, Delivered, GateHandle, NotSent, Sending, Target, answer, is_hidden, later,
+};
 use crate::history::{ByteCounts, End, Offset, Timing};
 use crate::http::{Broken, Progress, Reader};
 use crate::plan::{AnswerPoint, CutPoint, Fault, ResetPoint};
@@ -172,25 +174,12 @@ impl Prepared {
     }
 
     fn undelivered(self, not_sent: NotSent) -> Delivered {
-        let NotSent { end, at, .. } = not_sent;
-        self.view.send_replace(Some(at.0));
+        self.view.send_replace(Some(not_sent.at.0));
         Delivered {
             connection_id: self.connection.id,
             reused: self.connection.served > 0,
-            timing: Timing {
-                intended: at,
-                ended: at,
-                ..Timing::default()
-            },
-            bytes: ByteCounts::default(),
-            end,
-            hidden: false,
-            fault_happened: false,
-            answer: None,
-            interim: Vec::new(),
-            unasked_bytes: false,
             marks: self.connection.wire.gate().marks(),
-            connection: None,
+            ..Delivered::from(not_sent)
         }
     }
 }
@@ -463,11 +452,7 @@ impl<'a> Course<'a> {
             end(&stop, ours, bytes)
         };
         let fault_happened = !unreleased && self.fault_happened(&end, gave_up, ended, bytes);
-        let hidden = end == End::Complete
-            && (matches!(
-                self.sending.fault,
-                Fault::DropResponse | Fault::CutResponse { .. }
-            ) || gave_up.is_some_and(|at| at < ended));
+        let hidden = is_hidden(&end, self.sending.fault, gave_up, ended);
         let reusable = complete
             && self.sending.fault == Fault::None
             && !unreleased
@@ -648,10 +633,6 @@ fn end(stop: &Stop, ours: Option<Ended>, bytes: ByteCounts) -> End {
         Stop::Closed => End::PeerClosed,
         Stop::Failed(_) => End::PeerReset,
     }
-}
-
-fn later(ns: u64, by: Duration) -> u64 {
-    ns.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn poll_step(

@@ -442,6 +442,41 @@ pub struct Delivered {
     pub connection: Option<Connection>,
 }
 
+impl From<NotSent> for Delivered {
+    /// What came of a request that never left, on no connection.
+    fn from(not_sent: NotSent) -> Self {
+        Self {
+            connection_id: 0,
+            reused: false,
+            timing: Timing {
+                intended: not_sent.at,
+                ended: not_sent.at,
+                ..Timing::default()
+            },
+            bytes: ByteCounts::default(),
+            end: not_sent.end,
+            hidden: false,
+            fault_happened: not_sent.fault_happened,
+            answer: None,
+            interim: Vec::new(),
+            unasked_bytes: false,
+            marks: Marks::default(),
+            connection: None,
+        }
+    }
+}
+
+/// Whether the client never learns an answer that came.
+fn is_hidden(end: &End, fault: Fault, gave_up: Option<u64>, ended: u64) -> bool {
+    let lost = matches!(fault, Fault::DropResponse | Fault::CutResponse { .. });
+    *end == End::Complete && (lost || gave_up.is_some_and(|at| at < ended))
+}
+
+/// An instant so much later, in nanoseconds since the epoch.
+fn later(ns: u64, by: Duration) -> u64 {
+    ns.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// An answer, as far as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

@@ -135,28 +135,30 @@ impl ReadUntil {
             // The end of a line or head shows only when it is there, so it is approached byte by byte.
             Self::Cut(_) if reader.head().is_none() => ONE,
             Self::Cut(AnswerPoint::StatusLine | AnswerPoint::Headers) => None,
-            Self::Cut(AnswerPoint::Percent(share)) => in_body(reader, |length| {
-                let place = u128::from(length) * u128::from(share) / 100;
-                u64::try_from(place).unwrap_or(u64::MAX)
-            }),
-            Self::Cut(AnswerPoint::BeforeEnd(bytes)) => {
-                in_body(reader, |length| length.saturating_sub(u64::from(bytes)))
-            }
+            Self::Cut(at) => match reader.announced_length() {
+                Some(length) => {
+                    let left = place(at, length).saturating_sub(reader.body_bytes());
+                    usize::try_from(left).ok().filter(|left| *left > 0)
+                }
+                None if reader.body_bytes() == 0 => ONE,
+                None => None,
+            },
         }
     }
 }
 
-/// How many bytes are left to a place in the body that its length tells; never its end.
-fn in_body(reader: &Reader, place: impl Fn(u64) -> u64) -> Option<usize> {
-    match reader.announced_length() {
-        Some(length) => {
-            let place = place(length).min(length.saturating_sub(1));
-            let left = place.saturating_sub(reader.body_bytes());
-            usize::try_from(left).ok().filter(|left| *left > 0)
+/// Where in a body of that length an answer is cut; never at its end.
+pub(super) fn place(at: AnswerPoint, length: u64) -> u64 {
+    let place = match at {
+        AnswerPoint::Bytes(_) | AnswerPoint::StatusLine | AnswerPoint::Headers => 0,
+        AnswerPoint::Percent(share) => {
+            let place = u128::from(length) * u128::from(share) / 100;
+            u64::try_from(place).unwrap_or(u64::MAX)
         }
-        None if reader.body_bytes() == 0 => Some(1),
-        None => None,
-    }
+        AnswerPoint::BeforeEnd(bytes) => length.saturating_sub(u64::from(bytes)),
+        AnswerPoint::Whole => length,
+    };
+    place.min(length.saturating_sub(1))
 }
 
 /// How many bytes of the request are sent, never all; of those inside it at least one.
@@ -175,7 +177,8 @@ fn cut_request(message: &Encoded, at: CutPoint) -> usize {
     cut.clamp(1, all - 1)
 }
 
-fn ending(ending: plan::Ending) -> Ending {
+/// What the wire calls an ending.
+pub(super) fn ending(ending: plan::Ending) -> Ending {
     match ending {
         plan::Ending::Rst => Ending::Rst,
         plan::Ending::Fin => Ending::Fin,

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::contract::Outcome;
 use crate::delivery::{Connection, Delivered, NotSent, Prepared, Sending, prepare};
 use crate::delivery::{Encoded, Request};
-use crate::history::{End, EventKind, Exchange, Offset, Part, Timing};
+use crate::history::{End, EventKind, Exchange, Offset, Part};
 use crate::plan::{Escape, Fault, HoldPoint, InstanceIndex, Operation, Overlay, TrialId, Variant};
 use std::time::Duration;
 use url::Position;
@@ -144,7 +144,7 @@ impl World {
         let prepared = self.prepare(unit, operation, manner, reuse).await?;
         let delivered = match prepared {
             Ok(prepared) => prepared.deliver().await,
-            Err(not_sent) => undelivered(not_sent),
+            Err(not_sent) => not_sent.into(),
         };
         Ok(self.settle_exchange(trial, unit, operation, manner.part, delivered, None))
     }
@@ -252,28 +252,6 @@ pub(crate) fn with_key(session: &Session, operation: &Operation) -> (Session, St
         session.learn("key", own.into(), false);
     }
     (session, default)
-}
-
-/// What came of a request that never left.
-pub(crate) fn undelivered(not_sent: NotSent) -> Delivered {
-    Delivered {
-        connection_id: 0,
-        reused: false,
-        timing: Timing {
-            intended: not_sent.at,
-            ended: not_sent.at,
-            ..Timing::default()
-        },
-        bytes: crate::history::ByteCounts::default(),
-        end: not_sent.end,
-        hidden: false,
-        fault_happened: not_sent.fault_happened,
-        answer: None,
-        interim: Vec::new(),
-        unasked_bytes: false,
-        marks: crate::delivery::Marks::default(),
-        connection: None,
-    }
 }
 
 fn message(rendered: Rendered) -> Request {

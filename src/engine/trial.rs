@@ -1,7 +1,7 @@
 //! One trial: release its attempts as planned, gather what came of them. It must
 //! not judge.
 
-use super::exchange::{Manner, Unit, undelivered};
+use super::exchange::{Manner, Unit};
 use super::request::RequestError;
 use super::world::World;
 use crate::delivery::{Action, Step as WireStep, Volley};
@@ -241,7 +241,7 @@ impl World {
                 &mut units[attempt.instance],
                 trial.operation,
                 Part::Attempt(attempt.number),
-                undelivered(not_sent),
+                not_sent.into(),
                 None,
             );
         }
@@ -300,7 +300,7 @@ impl World {
         let unit = &mut units[attempt.instance];
         let delivered = match self.prepare(unit, trial.operation, &manner, reuse).await? {
             Ok(prepared) => prepared.deliver().await,
-            Err(not_sent) => undelivered(not_sent),
+            Err(not_sent) => not_sent.into(),
         };
         let part = Part::Attempt(attempt.number);
         Ok(self.settle_exchange(trial.id, unit, trial.operation, part, delivered, intended))

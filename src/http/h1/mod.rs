@@ -501,17 +501,9 @@ impl Reader {
     }
 
     fn end_head(&mut self, head: Head) -> Result<(), Broken> {
-        match head.status {
-            101 => return Err(Broken::UnaskedSwitch),
-            100..=199 => {
-                if self.interim.len() == self.limits.interim {
-                    return Err(Broken::TooManyInterim);
-                }
-                self.interim.push(head);
-                return Ok(());
-            }
-            _ => {}
-        }
+        let Some(head) = final_head(head, &mut self.interim, self.limits)? else {
+            return Ok(());
+        };
         let framing = framing(&head, self.bodiless)?;
         self.sink = Some(Sink::of(&head, self.limits));
         self.head = Some(head);
@@ -662,6 +654,23 @@ fn framing(head: &Head, bodiless: bool) -> Result<Framing, Broken> {
         ((Some(_), _), _) => Err(Broken::TransferEncoding),
         ((None, _), Some(length)) => Ok(Framing::Length(length)),
         ((None, _), None) => Ok(Framing::UntilClose),
+    }
+}
+
+/// The head, if it is the final one; an interim one is kept with the others.
+pub(super) fn final_head(
+    head: Head,
+    interim: &mut Vec<Head>,
+    limits: Limits,
+) -> Result<Option<Head>, Broken> {
+    match head.status {
+        101 => Err(Broken::UnaskedSwitch),
+        100..=199 if interim.len() == limits.interim => Err(Broken::TooManyInterim),
+        100..=199 => {
+            interim.push(head);
+            Ok(None)
+        }
+        _ => Ok(Some(head)),
     }
 }
 

@@ -87,18 +87,12 @@ impl Answer {
             return self.finish();
         }
         let head = head(fields)?;
-        match head.status {
-            101 => return Err(Broken::UnaskedSwitch),
-            100..=199 if end => return Err(Broken::Http2("only an interim answer")),
-            100..=199 => {
-                if self.interim.len() == self.limits.interim {
-                    return Err(Broken::TooManyInterim);
-                }
-                self.interim.push(head);
-                return Ok(());
-            }
-            _ => {}
+        if end && matches!(head.status, 100 | 102..=199) {
+            return Err(Broken::Http2("only an interim answer"));
         }
+        let Some(head) = crate::http::h1::final_head(head, &mut self.interim, self.limits)? else {
+            return Ok(());
+        };
         let empty = self.bodiless || matches!(head.status, 204 | 304);
         self.announced = if empty {
             Some(0)
