@@ -7,12 +7,16 @@
     reason = "what a test unwraps is its precondition"
 )]
 
+#[path = "support/peer.rs"]
+mod peer;
+
+use peer::{LAYERS, Layer, Port, Socket, epoch, tls_acceptor};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use retrial::delivery::{
     Connection, Delivered, Equipment, NotSent, Prepared, Sending, Target, TargetOptions, prepare,
@@ -23,28 +27,15 @@ use retrial::plan::{
     AnswerPoint, CutPoint, Ending, Fault, HoldPoint, HttpVersion, Moment, ResetPoint, Then,
 };
 use retrial::wire::{
-    Action, AddressPolicy, Done, Endpoint, Epoch, FireError, Released, Releaser, Step, TlsOptions,
-    Trust, Volley, connect, tls_config,
+    Action, AddressPolicy, Done, Endpoint, FireError, Released, Releaser, Step, TlsOptions, Trust,
+    Volley, connect, tls_config,
 };
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
 
 const ANSWER: &str = "HTTP/1.1 201 Created\r\ncontent-length: 10\r\n\r\n0123456789";
 const HEAD_LEN: usize = ANSWER.len() - 10;
-
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    Plain,
-    Tls,
-}
-
-const LAYERS: [Layer; 2] = [Layer::Plain, Layer::Tls];
 
 /// The other side: everybody who connects lands in a queue.
 struct Peer {
@@ -53,57 +44,23 @@ struct Peer {
     accepted: mpsc::UnboundedReceiver<Box<dyn Socket>>,
 }
 
-fn epoch() -> Epoch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test has no run whose clock it could use"
-    )]
-    Epoch::new(Instant::now())
-}
-
 impl Peer {
     async fn start(layer: Layer) -> Self {
         Self::with_limits(layer, Limits::default()).await
     }
 
     async fn with_limits(layer: Layer, limits: Limits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (acceptor, config) = match layer {
-            Layer::Plain => (None, None),
-            Layer::Tls => {
-                let (acceptor, authority) = tls_acceptor();
-                let trust = Trust::Only(authority.as_bytes());
-                let options = TlsOptions {
-                    trust,
-                    ..TlsOptions::default()
-                };
-                (
-                    Some(acceptor),
-                    Some(Arc::new(tls_config(&options).unwrap())),
-                )
-            }
-        };
-        let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let (accept, accepted) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                socket.set_nodelay(true).unwrap();
-                let socket: Box<dyn Socket> = match &acceptor {
-                    None => Box::new(socket),
-                    Some(acceptor) => match acceptor.accept(socket).await {
-                        Ok(tls) => Box::new(tls),
-                        Err(_) => continue,
-                    },
-                };
-                if accept.send(socket).is_err() {
-                    return;
-                }
-            }
+        let port = Port::open(layer, &[]).await;
+        let config = port.authority.as_ref().map(|authority| {
+            let options = TlsOptions {
+                trust: Trust::Only(authority.as_bytes()),
+                ..TlsOptions::default()
+            };
+            Arc::new(tls_config(&options).unwrap())
         });
         let equipment = Equipment::start(epoch()).unwrap();
         let options = TargetOptions {
-            url: &format!("{scheme}://127.0.0.1:{port}/"),
+            url: &port.url(),
             tls: config,
             server_name: (layer == Layer::Tls).then_some("localhost"),
             policy: AddressPolicy::Loopback,
@@ -115,7 +72,7 @@ impl Peer {
         Self {
             target,
             equipment,
-            accepted,
+            accepted: port.accepted,
         }
     }
 
@@ -174,19 +131,6 @@ impl Peer {
         self.assert_nobody_else();
         delivered
     }
-}
-
-fn tls_acceptor() -> (TlsAcceptor, String) {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), own.cert.pem())
 }
 
 /// How a stream ended for the peer.
@@ -1318,7 +1262,7 @@ async fn a_peer_that_takes_no_bytes_times_out() {
 async fn failures_to_connect_are_told_apart() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (_, authority) = tls_acceptor();
+    let (_, authority) = tls_acceptor(&[]);
     let options = TlsOptions {
         trust: Trust::Only(authority.as_bytes()),
         ..TlsOptions::default()

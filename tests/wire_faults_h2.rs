@@ -7,12 +7,16 @@
     reason = "what a test unwraps is its precondition"
 )]
 
+#[path = "support/peer.rs"]
+mod peer;
+
+use peer::{LAYERS, Layer, Port, Socket, epoch};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use retrial::contract::{Claim, Contract, Outcome};
@@ -25,25 +29,9 @@ use retrial::http::{Limits, Request};
 use retrial::plan::{
     AnswerPoint, CutPoint, Ending, Fault, HoldPoint, HttpVersion, Moment, ResetPoint, Then,
 };
-use retrial::wire::{
-    Action, AddressPolicy, Epoch, Released, Step, TlsOptions, Trust, Volley, tls_config,
-};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpListener;
+use retrial::wire::{Action, AddressPolicy, Released, Step, TlsOptions, Trust, Volley, tls_config};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
-
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    Plain,
-    Tls,
-}
-
-const LAYERS: [Layer; 2] = [Layer::Plain, Layer::Tls];
 
 const BODY: &[u8] = b"{\"sku\":\"a\"}";
 
@@ -241,28 +229,6 @@ struct Peer {
     accepted: mpsc::UnboundedReceiver<Wire>,
 }
 
-fn epoch() -> Epoch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test has no run whose clock it could use"
-    )]
-    Epoch::new(Instant::now())
-}
-
-fn tls_acceptor() -> (TlsAcceptor, String) {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    (TlsAcceptor::from(Arc::new(config)), own.cert.pem())
-}
-
 fn target(url: &str, authority: Option<&str>, limits: Limits) -> (Arc<Target>, Arc<Equipment>) {
     let tls = authority.map(|authority| {
         let options = TlsOptions {
@@ -285,52 +251,17 @@ fn target(url: &str, authority: Option<&str>, limits: Limits) -> (Arc<Target>, A
     (Arc::new(target), equipment)
 }
 
-/// Accepts at a port of its own and hands every socket on.
-async fn listen(
-    layer: Layer,
-) -> (
-    u16,
-    Option<String>,
-    mpsc::UnboundedReceiver<Box<dyn Socket>>,
-) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (acceptor, authority) = match layer {
-        Layer::Plain => (None, None),
-        Layer::Tls => {
-            let (acceptor, authority) = tls_acceptor();
-            (Some(acceptor), Some(authority))
-        }
-    };
-    let (accept, accepted) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            socket.set_nodelay(true).unwrap();
-            let socket: Box<dyn Socket> = match &acceptor {
-                None => Box::new(socket),
-                Some(acceptor) => Box::new(acceptor.accept(socket).await.unwrap()),
-            };
-            if accept.send(socket).is_err() {
-                return;
-            }
-        }
-    });
-    (port, authority, accepted)
-}
-
 impl Peer {
     async fn start(layer: Layer) -> Self {
         Self::with(layer, &[], Limits::default()).await
     }
 
     async fn with(layer: Layer, pairs: &'static [(u16, u32)], limits: Limits) -> Self {
-        let (port, authority, mut sockets) = listen(layer).await;
-        let scheme = if authority.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://127.0.0.1:{port}/");
-        let (target, equipment) = target(&url, authority.as_deref(), limits);
+        let mut port = Port::open(layer, &[b"h2"]).await;
+        let (target, equipment) = target(&port.url(), port.authority.as_deref(), limits);
         let (greeted, accepted) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Some(socket) = sockets.recv().await {
+            while let Some(socket) = port.accepted.recv().await {
                 let greeted = greeted.clone();
                 tokio::spawn(async move {
                     if let Ok(wire) = Wire::greet(socket, pairs).await {
@@ -1166,11 +1097,10 @@ async fn a_peer_that_does_not_speak_http2_is_a_clear_fact() {
         ),
         (None, "closed in answer to the HTTP/2 preface"),
     ] {
-        let (port, _, mut sockets) = listen(Layer::Plain).await;
-        let (target, _equipment) =
-            target(&format!("http://127.0.0.1:{port}"), None, Limits::default());
+        let mut port = Port::open(Layer::Plain, &[]).await;
+        let (target, _equipment) = target(&port.url(), None, Limits::default());
         let theirs = async {
-            let mut socket = sockets.recv().await.unwrap();
+            let mut socket = port.accepted.recv().await.unwrap();
             let mut preface = [0; 24];
             socket.read_exact(&mut preface).await.unwrap();
             if let Some(said) = said {
@@ -1194,14 +1124,13 @@ async fn another_implementation_understands_it_and_is_understood() {
     let every: Vec<u8> = (0x20..0x7f).chain(0x80..=0xff).collect();
     let shown = String::from_utf8_lossy(&every).into_owned();
     for layer in LAYERS {
-        let (port, authority, mut sockets) = listen(layer).await;
-        let scheme = if layer == Layer::Tls { "https" } else { "http" };
-        let url = format!("{scheme}://127.0.0.1:{port}/");
-        let (target, equipment) = target(&url, authority.as_deref(), Limits::default());
+        let mut port = Port::open(layer, &[b"h2"]).await;
+        let limits = Limits::default();
+        let (target, equipment) = target(&port.url(), port.authority.as_deref(), limits);
         let (every, body) = (every.clone(), vec![b'x'; 40_000]);
         let sent = body.clone();
         let server = tokio::spawn(async move {
-            let socket = sockets.recv().await.unwrap();
+            let socket = port.accepted.recv().await.unwrap();
             let mut connection = h2::server::handshake(socket).await.unwrap();
             while let Some(request) = connection.accept().await {
                 let (request, mut respond) = request.unwrap();
